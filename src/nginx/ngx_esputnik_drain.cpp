@@ -1,0 +1,343 @@
+#include "ngx_esputnik_drain.h"
+#include "ngx_esputnik_count.h"
+#include "ngx_esputnik_spool.h"
+#include "ngx_esputnik_target.h"
+#include "ngx_esputnik_zone.h"
+
+#include "esputnik_spool_dir.h"
+
+#include <new>
+
+namespace ngx_esputnik {
+
+namespace {
+
+constexpr size_t kReadBytes = 256 * 1024;
+constexpr ngx_msec_t kLook = 1000;        /* ms: another worker may have gone */
+constexpr unsigned kLooksToSweep = 5;
+constexpr ngx_msec_t kSoon = 5;           /* ms: a record is still being added */
+constexpr ngx_msec_t kHold = 2000;        /* ms between tries of a stuck key */
+
+} // namespace
+
+Drain::Drain(Spool *spool) : spool_(spool)
+{
+    ngx_memzero(&self_, sizeof(self_));
+    self_.fd = static_cast<ngx_socket_t>(-1);
+    self_.data = this;
+
+    ngx_memzero(&timer_, sizeof(timer_));
+    timer_.data = &self_;
+    timer_.handler = on_timer;
+    timer_.log = spool->conf()->target->log;
+    timer_.cancelable = 1;
+}
+
+Drain *Drain::make(Spool *spool, ngx_pool_t *pool)
+{
+    auto *drain = new (std::nothrow) Drain(spool);
+    if (drain == nullptr) {
+        return nullptr;
+    }
+
+    drain->task_ = ngx_thread_task_alloc(pool, sizeof(Drain *));
+    if (drain->task_ == nullptr) {
+        delete drain;
+        return nullptr;
+    }
+
+    *static_cast<Drain **>(drain->task_->ctx) = drain;
+    drain->task_->handler = read;
+    drain->task_->event.handler = on_read;
+    drain->task_->event.data = drain;
+    drain->task_->event.log = spool->conf()->target->log;
+    return drain;
+}
+
+Drain::~Drain()
+{
+    if (timer_.timer_set) {
+        ngx_del_timer(&timer_);
+    }
+    if (delivery_ != nullptr) {
+        delivery_->abandon();
+    }
+    let_go();
+}
+
+void Drain::start()
+{
+    pause(spool_->spooling() ? 1 : kLook);
+}
+
+void Drain::wake()
+{
+    if (state_ == State::idle && spool_->spooling()) {
+        run();
+    }
+}
+
+void Drain::pause(ngx_msec_t ms)
+{
+    if (ngx_exiting || ngx_terminate) {
+        state_ = State::idle;
+        let_go();
+        return;
+    }
+    ngx_add_timer(&timer_, ms);
+}
+
+void Drain::on_timer(ngx_event_t *ev) noexcept
+{
+    static_cast<Drain *>(static_cast<ngx_connection_t *>(ev->data)->data)
+        ->run();
+}
+
+void Drain::run()
+{
+    if ((ngx_exiting || ngx_terminate)
+        && (state_ == State::idle || state_ == State::holding))
+    {
+        state_ = State::idle;
+        let_go();
+        return;
+    }
+
+    switch (state_) {
+
+    case State::idle:
+        if (!spool_->spooling() && reader_ == nullptr) {
+            spool_->rest();
+            if (spool_->conf()->shared->folder->bytes == 0
+                || ++looks_ < kLooksToSweep)
+            {
+                pause(kLook);
+                return;
+            }
+            /* segments whose writers have ended since they were read */
+        }
+        looks_ = 0;
+        read_more();
+        return;
+
+    case State::holding:
+        state_ = State::sending;
+        send();
+        return;
+
+    case State::reading:
+    case State::sending:
+        return;
+    }
+}
+
+void Drain::read_more()
+{
+    if (timer_.timer_set) {
+        ngx_del_timer(&timer_);
+    }
+
+    state_ = State::reading;
+    ticket_ = spool_->shared().begin_read();
+    release_ = reader_ != nullptr && reader_->holds()
+               && ngx_current_msec - held_at_ >= kHold;
+    if (release_) {
+        held_at_ = ngx_current_msec;
+    }
+
+    if (ngx_thread_task_post(spool_->conf()->threads, task_) != NGX_OK) {
+        state_ = State::idle;
+        pause(kLook);
+    }
+}
+
+/* In a thread. */
+void Drain::read(void *data, ngx_log_t *) noexcept
+{
+    Drain *drain = *static_cast<Drain **>(data);
+    drain->found_ = drain->look();
+}
+
+Drain::Found Drain::look()
+{
+    esputnik::Files &files = esputnik::posix_files();
+    const SpoolConf *conf = spool_->conf();
+    auto *path = reinterpret_cast<char *>(conf->folder->path.data);
+
+    commit_ = esputnik::CommitReport();
+    error_ = 0;
+
+    if (lock_ < 0) {
+        lock_ = esputnik::lock_drain(files, path, view(conf->target->name));
+        if (lock_ < 0) {
+            error_ = -lock_;
+            lock_ = -1;
+            return error_ == EWOULDBLOCK ? Found::busy : Found::failed;
+        }
+
+        /* what another worker has marked since is on the disk */
+        delete reader_;
+        reader_ = new (std::nothrow) esputnik::JournalReader();
+        if (reader_ == nullptr
+            || !reader_->init(&files, view(conf->folder->path),
+                              view(conf->target->name),
+                              &conf->shared->spool))
+        {
+            let_go();  /* half a reader would find nothing, and say empty */
+            error_ = ENOMEM;
+            return Found::failed;
+        }
+    } else {
+        commit();
+    }
+
+    if (release_) {
+        reader_->release();
+    }
+
+    switch (reader_->read(ticket_.before, kReadBytes)) {
+
+    case esputnik::ReadResult::records:
+        return Found::records;
+
+    case esputnik::ReadResult::empty:
+        commit();
+        return Found::empty;
+
+    case esputnik::ReadResult::waiting:
+        commit();
+        return Found::later;
+
+    case esputnik::ReadResult::failed:
+        break;
+    }
+
+    error_ = reader_->error();
+    return Found::failed;
+}
+
+void Drain::commit()
+{
+    esputnik::CommitReport done;
+
+    (void) reader_->commit(&done);
+    commit_.freed += done.freed;
+    commit_.records += done.records;
+    commit_.events += done.events;
+    if (done.error != 0) {
+        commit_.error = done.error;
+    }
+}
+
+void Drain::on_read(ngx_event_t *ev) noexcept
+{
+    static_cast<Drain *>(ev->data)->found();
+}
+
+void Drain::found()
+{
+    state_ = State::idle;
+
+    (void) ngx_atomic_fetch_add(&spool_->conf()->shared->folder->bytes,
+                                -static_cast<ngx_atomic_int_t>(commit_.freed));
+    spool_->shared().delivered(commit_.records, commit_.events);
+    report();
+
+    if (ngx_exiting || ngx_terminate) {
+        let_go();
+        return;
+    }
+
+    switch (found_) {
+
+    case Found::records:
+        spool_->conf()->shared->oldest_ms = reader_->items()[0].record.time_ms;
+        state_ = State::sending;
+        next_ = 0;
+        send();
+        return;
+
+    case Found::empty: {
+        const bool ends = spool_->spooling();
+        if (!spool_->shared().finish_read(ticket_)) {
+            read_more();  /* something was added meanwhile */
+            return;
+        }
+        spool_->conf()->shared->oldest_ms = 0;
+        if (ends) {
+            ngx_log_error(NGX_LOG_NOTICE, spool_->conf()->target->log, 0,
+                          "esputnik: spool \"%V\" is empty, redis \"%V\" has "
+                          "all events",
+                          &spool_->conf()->folder->path,
+                          &spool_->conf()->target->name);
+        }
+        single_ = false;
+        room_ = 0;  /* the direct way goes to the same list */
+        if (commit_.error == 0) {
+            let_go();
+        }
+        /* else the reader alone knows what was delivered: without it the next
+         * one would send all of that again */
+        spool_->rest();
+        pause(kLook);
+        return;
+    }
+
+    case Found::later:
+        pause(reader_->holds() ? kHold / 4 : kSoon);
+        return;
+
+    case Found::busy:
+    case Found::failed:
+        pause(kLook);
+        return;
+    }
+}
+
+void Drain::report()
+{
+    ngx_log_t *log = spool_->conf()->target->log;
+    const ngx_str_t *path = &spool_->conf()->folder->path;
+
+    if (found_ == Found::failed && log_limit_.pass("read")) {
+        ngx_log_error(NGX_LOG_ERR, log, error_,
+                      "esputnik: spool \"%V\" cannot be read", path);
+    }
+
+    if (commit_.error != 0 && log_limit_.pass("commit")) {
+        ngx_log_error(NGX_LOG_ERR, log, commit_.error,
+                      "esputnik: marking what was delivered of spool \"%V\" "
+                      "failed",
+                      path);
+    }
+
+    if (reader_ == nullptr) {
+        return;
+    }
+
+    for (const esputnik::SpoolReport &r : reader_->reports()) {
+        const ngx_uint_t level = r.kind == esputnik::ReportKind::torn_tail
+                                     ? NGX_LOG_NOTICE
+                                     : NGX_LOG_CRIT;
+        ngx_log_error(level, log, r.error,
+                      "esputnik: spool \"%V\", segment %016xL at %uL, %uL "
+                      "bytes: %s",
+                      path, static_cast<int64_t>(r.segment_id), r.offset,
+                      r.length, report_text(r.kind));
+    }
+    reader_->clear_reports();
+}
+
+/* Another worker may drain from here on. */
+void Drain::let_go()
+{
+    delete reader_;
+    reader_ = nullptr;
+
+    if (lock_ >= 0) {
+        (void) esputnik::posix_files().close(lock_);
+        lock_ = -1;
+    }
+}
+
+} // namespace ngx_esputnik

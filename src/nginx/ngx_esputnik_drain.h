@@ -1,0 +1,101 @@
+/*
+ * From the spool to Redis, in order: one worker at a time holds the target's
+ * drain lock, reads in a thread, sends one atomic batch, marks it as
+ * delivered, and goes on.
+ *
+ *     idle -> reading -> sending -> reading … -> idle
+ *
+ * What is read and not yet marked when this worker is killed is sent again by
+ * the next one: one batch at most.
+ */
+
+#ifndef NGX_ESPUTNIK_DRAIN_H
+#define NGX_ESPUTNIK_DRAIN_H
+
+#include "ngx_esputnik.h"
+#include "ngx_esputnik_delivery.h"
+#include "ngx_esputnik_log.h"
+
+#include "esputnik_journal_reader.h"
+
+namespace ngx_esputnik {
+
+class Spool;
+
+class Drain {
+public:
+    /* nullptr when memory is short. */
+    static Drain *make(Spool *spool, ngx_pool_t *pool);
+    ~Drain();
+
+    /* Looks after the spool from now on. */
+    void start();
+
+    /* There may be something to do. */
+    void wake();
+
+private:
+    enum class State : uint8_t { idle, reading, sending, holding };
+
+    /* What the thread found. */
+    enum class Found : uint8_t { records, empty, later, busy, failed };
+
+    explicit Drain(Spool *spool);
+
+    static void read(void *data, ngx_log_t *log) noexcept;
+    static void on_read(ngx_event_t *ev) noexcept;
+    static void on_timer(ngx_event_t *ev) noexcept;
+    static void on_delivered(void *owner, const Delivery::Verdict &verdict)
+        noexcept;
+
+    void run();
+    void read_more();
+    Found look();
+    void commit();
+    void found();
+    void send();
+    size_t plan_batch(esputnik::PushPlan &plan, bool *good);
+    bool plan_record(const esputnik::JournalReader::Item &item,
+                     esputnik::PushPlan &plan, bool first);
+    static int slot_of(const esputnik::JournalReader::Item &item);
+    bool has_room(const esputnik::JournalReader::Item &item,
+                  size_t events) const;
+    void note_length(const esputnik::PushCounts &counts);
+    bool any_list_full(const esputnik::PushPlan &plan, Target *target) const;
+    void delivered(const Delivery::Verdict &verdict);
+    void stuck(const Delivery::Verdict &verdict);
+    void pause(ngx_msec_t ms);
+    void report();
+    void let_go();
+
+    Spool *spool_;
+    State state_ = State::idle;
+
+    /* the thread's, while reading */
+    ngx_thread_task_t *task_ = nullptr;
+    esputnik::JournalReader *reader_ = nullptr;
+    esputnik::SpoolShared::Ticket ticket_ = {};
+    int lock_ = -1;
+    Found found_ = Found::empty;
+    int error_ = 0;
+    esputnik::CommitReport commit_;
+    bool release_ = false;         /* try held records again */
+
+    size_t next_ = 0;              /* of the reader's items */
+    size_t batch_ = 0;             /* how many are under way */
+    bool single_ = false;          /* one record at a time: one is stuck */
+    esputnik::Buffer room_key_;    /* the list that the last batch was for */
+    uint64_t room_ = 0;            /* events that it may take (max_length) */
+    unsigned looks_ = 0;           /* since the folder was read last */
+    ngx_msec_t held_at_ = 0;
+    ngx_msec_t delay_ = 0;
+    Delivery *delivery_ = nullptr;
+
+    LogLimit log_limit_{10};
+    ngx_event_t timer_;
+    ngx_connection_t self_;
+};
+
+} // namespace ngx_esputnik
+
+#endif

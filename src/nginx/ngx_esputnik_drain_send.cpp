@@ -1,0 +1,293 @@
+/* The drain's sending: records into one atomic batch, and what follows from
+ * Redis' answer. */
+
+#include "ngx_esputnik_count.h"
+#include "ngx_esputnik_drain.h"
+#include "ngx_esputnik_spool.h"
+#include "ngx_esputnik_target.h"
+#include "ngx_esputnik_zone.h"
+
+#include "esputnik_slot.h"
+
+namespace ngx_esputnik {
+
+namespace {
+
+constexpr ngx_msec_t kFirstDelay = 20;    /* ms, doubling, after a fault */
+constexpr ngx_msec_t kLongestDelay = 500;
+constexpr ngx_msec_t kNoMemory = 1000;    /* ms before the next try */
+
+esputnik::PushOp op_of(esputnik::OperationKind kind)
+{
+    switch (kind) {
+    case esputnik::OperationKind::lpush:
+        return esputnik::PushOp::lpush;
+    case esputnik::OperationKind::xadd:
+        return esputnik::PushOp::xadd;
+    case esputnik::OperationKind::rpush:
+        break;
+    }
+    return esputnik::PushOp::rpush;
+}
+
+esputnik::PushOptions options_of(const esputnik::Operation &op)
+{
+    esputnik::PushOptions options;
+    options.op = op_of(op.kind);
+    options.maxlen = op.maxlen;
+    options.dedup_ms = uint64_t{op.dedup_window} * 1000;
+    return options;
+}
+
+bool same(const esputnik::PushOptions &a, const esputnik::PushOptions &b)
+{
+    return a.op == b.op && a.maxlen == b.maxlen && a.dedup_ms == b.dedup_ms;
+}
+
+} // namespace
+
+/* One record into the plan; false when it needs another kind of command than
+ * the plan has, or memory is short. */
+bool Drain::plan_record(const esputnik::JournalReader::Item &item,
+                        esputnik::PushPlan &plan, bool first)
+{
+    esputnik::OperationReader ops(item.record.payload);
+    esputnik::Operation op;
+    bool begun = !first;
+
+    while (ops.next(&op)) {
+        esputnik::PushOptions options = options_of(op);
+        options.cluster = spool_->conf()->target->cluster != 0;
+
+        if (!begun) {
+            plan.begin(options);
+            begun = true;
+        } else if (!same(options, plan.options())) {
+            return false;
+        }
+
+        esputnik::OperationValue value;
+        while (ops.value(&value)) {
+            if (!plan.add(op.key, value.bytes,
+                          value.id.empty() ? value.bytes : value.id))
+            {
+                return false;
+            }
+        }
+    }
+
+    return true;
+}
+
+/* All of it is for the list that the last reply told the length of, and that
+ * has room for it. */
+bool Drain::has_room(const esputnik::JournalReader::Item &item,
+                     size_t events) const
+{
+    const std::string_view key(room_key_.data(), room_key_.size());
+    esputnik::OperationReader ops(item.record.payload);
+    esputnik::Operation op;
+
+    while (ops.next(&op)) {
+        if (op.key != key) {
+            return false;
+        }
+    }
+    return events + item.record.events <= room_;
+}
+
+/* The slot of all of a record's lists; -1 when they have several. */
+int Drain::slot_of(const esputnik::JournalReader::Item &item)
+{
+    esputnik::OperationReader ops(item.record.payload);
+    esputnik::Operation op;
+    int slot = -1;
+
+    while (ops.next(&op)) {
+        const int other = esputnik::key_slot(op.key);
+        if (slot >= 0 && slot != other) {
+            return -1;
+        }
+        slot = other;
+    }
+    return slot;
+}
+
+/* How many records, from next_ on, make one atomic command.  With
+ * esputnik_max_length one is enough where nothing is known of its list: its
+ * reply tells.  In a cluster a batch is of one slot: of several some could fail
+ * and be sent again, time after time, with those that had been stored. */
+size_t Drain::plan_batch(esputnik::PushPlan &plan, bool *good)
+{
+    const auto &items = reader_->items();
+    const bool bounded = spool_->conf()->max_length != 0;
+    const bool one = single_ || (bounded && !has_room(items[next_], 0));
+    const size_t most = one ? next_ + 1 : items.size();
+    const bool cluster = spool_->conf()->target->cluster != 0;
+    const int slot = cluster ? slot_of(items[next_]) : 0;
+    size_t i = next_;
+
+    while (i < most) {
+        const size_t events = i == next_ ? 0 : plan.events();
+        if (i != next_ && bounded && !has_room(items[i], events)) {
+            break;
+        }
+        if (cluster && i != next_ && (slot < 0 || slot_of(items[i]) != slot)) {
+            break;
+        }
+        if (!plan_record(items[i], plan, i == next_)) {
+            if (i == next_) {
+                *good = false;
+                return 0;
+            }
+            plan.truncate(events);
+            break;
+        }
+        i++;
+    }
+
+    *good = plan.finish();
+    return i - next_;
+}
+
+void Drain::note_length(const esputnik::PushCounts &counts)
+{
+    const SpoolConf *conf = spool_->conf();
+
+    Target::of(conf->target)
+        ->note_length(counts.longest, counts.length, conf->max_length);
+
+    room_key_.clear();
+    room_ = 0;
+    if (counts.length < conf->max_length
+        && room_key_.append(counts.longest.data(), counts.longest.size()))
+    {
+        room_ = conf->max_length - counts.length;
+    }
+}
+
+/* esputnik_max_length holds for what comes from the spool as well. */
+bool Drain::any_list_full(const esputnik::PushPlan &plan, Target *target) const
+{
+    const SpoolConf *conf = spool_->conf();
+    bool full = false;
+
+    for (size_t part = 0; conf->max_length != 0 && part < plan.parts(); part++)
+    {
+        plan.each(part, [&](std::string_view key, std::string_view,
+                            std::string_view) {
+            full = full || target->list_full(key, conf->max_length,
+                                             conf->target->timeout);
+        });
+    }
+    return full;
+}
+
+void Drain::send()
+{
+    const SpoolConf *conf = spool_->conf();
+
+    if (next_ == reader_->items().size() || ngx_exiting) {
+        state_ = State::idle;
+        read_more();
+        return;
+    }
+
+    Target *target = Target::of(conf->target);
+    delivery_ = target != nullptr ? Delivery::take() : nullptr;
+
+    bool good = delivery_ != nullptr;
+    if (good) {
+        batch_ = plan_batch(delivery_->plan(), &good);
+    }
+
+    if (!good) {
+        if (delivery_ != nullptr) {
+            delivery_->drop();
+            delivery_ = nullptr;
+        }
+        state_ = State::holding;
+        pause(kNoMemory);
+        return;
+    }
+
+    if (any_list_full(delivery_->plan(), target)) {
+        delivery_->drop();
+        delivery_ = nullptr;
+        state_ = State::holding;
+        pause(kLongestDelay);
+        return;
+    }
+
+    if (!delivery_->send(target, conf->ack, conf->target->timeout, this,
+                         on_delivered))
+    {
+        const Delivery::Verdict verdict = delivery_->verdict();
+        Delivery *d = delivery_;
+        delivery_ = nullptr;
+        delivered(verdict);
+        d->drop();
+    }
+}
+
+void Drain::on_delivered(void *owner, const Delivery::Verdict &verdict) noexcept
+{
+    auto *drain = static_cast<Drain *>(owner);
+    drain->delivery_ = nullptr;
+    drain->delivered(verdict);
+}
+
+void Drain::delivered(const Delivery::Verdict &verdict)
+{
+    if (verdict.end != Delivery::End::stored) {
+        stuck(verdict);
+        return;
+    }
+
+    delay_ = 0;
+    count::list_length(spool_->conf()->target, verdict.counts.length);
+    note_length(verdict.counts);
+    for (size_t i = 0; i < batch_; i++) {
+        (void) reader_->done(next_ + i);
+    }
+    next_ += batch_;
+    send();
+}
+
+void Drain::stuck(const Delivery::Verdict &verdict)
+{
+    const bool own_fault =
+        verdict.end == Delivery::End::refused
+        && redis_error_scope(verdict.error) != esputnik::RedisScope::target;
+
+    ngx_str_t why = str(verdict.why);
+    if (log_limit_.pass(verdict.why)) {
+        ngx_log_error(NGX_LOG_WARN, spool_->conf()->target->log, 0,
+                      "esputnik: spool \"%V\" waits: %V",
+                      &spool_->conf()->folder->path, &why);
+    }
+
+    if (own_fault && batch_ > 1) {
+        single_ = true;   /* find the one that it is */
+        send();
+        return;
+    }
+
+    if (own_fault) {
+        /* its key is held back, and all others go on */
+        if (!reader_->holds()) {
+            held_at_ = ngx_current_msec;
+        }
+        if (reader_->hold(next_)) {
+            next_++;
+            send();
+            return;
+        }
+    }
+
+    delay_ = ngx_min(ngx_max(delay_ * 2, kFirstDelay), kLongestDelay);
+    state_ = State::holding;
+    pause(delay_);
+}
+
+} // namespace ngx_esputnik

@@ -1,0 +1,240 @@
+/* The link's queue: commands in, deadlines. */
+
+#include "ngx_esputnik_link.h"
+#include "ngx_esputnik_count.h"
+#include "ngx_esputnik_target.h"
+
+#include <new>
+
+namespace ngx_esputnik {
+
+namespace {
+
+bool passed(ngx_msec_t now, ngx_msec_t when)
+{
+    return static_cast<ngx_msec_int_t>(now - when) >= 0;
+}
+
+} // namespace
+
+Link::Link(Target *target, LinkOwner *owner, ngx_uint_t number, Kind kind)
+    : target_(target), owner_(owner), number_(number), kind_(kind)
+{
+    ngx_memzero(&self_, sizeof(self_));
+    self_.fd = static_cast<ngx_socket_t>(-1);
+    self_.data = this;
+
+    ngx_memzero(&flush_event_, sizeof(flush_event_));
+    flush_event_.data = &self_;
+    flush_event_.handler = on_flush;
+    flush_event_.log = target->log();
+
+    ngx_memzero(&timer_event_, sizeof(timer_event_));
+    timer_event_.data = &self_;
+    timer_event_.handler = on_timer;
+    timer_event_.log = target->log();
+
+    reason_ = {0, reason_text_};
+    peer_name_ = {0, peer_text_};
+}
+
+Link::~Link()
+{
+    disconnect();
+    gauge_.tell(target_->conf()->shared, LinkGauge::State::idle, 0, 0,
+                pipeline_.last());
+
+    if (timer_event_.timer_set) {
+        ngx_del_timer(&timer_event_);
+    }
+    if (flush_event_.posted) {
+        ngx_delete_posted_event(&flush_event_);
+    }
+}
+
+void Link::on_read(ngx_event_t *ev) noexcept
+{
+    Link *link = of(ev);
+
+    count::stale();
+    link->read();
+    link->tell();
+}
+
+void Link::on_flush(ngx_event_t *ev) noexcept
+{
+    Link *link = of(ev);
+
+    link->flush();
+    link->tell();
+}
+
+void Link::on_timer(ngx_event_t *ev) noexcept
+{
+    of(ev)->expire();
+}
+
+/* At the end of a turn and where the state changes. */
+void Link::tell()
+{
+    LinkGauge::State state = LinkGauge::State::connecting;
+
+    if (state_ == State::ready) {
+        state = LinkGauge::State::up;
+    } else if (backing_off_) {
+        state = LinkGauge::State::down;  /* also while it is tried again */
+    } else if (state_ == State::down) {
+        state = LinkGauge::State::idle;
+    }
+
+    gauge_.tell(target_->conf()->shared, state, pipeline_.size(),
+                pipeline_.pending(), pipeline_.last());
+    count::stale();
+}
+
+void Link::set_reason(std::string_view why)
+{
+    reason_.len = copy_printable(why, reason_text_, sizeof(reason_text_));
+}
+
+void Link::set_peer(std::string_view name)
+{
+    peer_name_.len = ngx_min(name.size(), sizeof(peer_text_));
+    ngx_memmove(peer_text_, name.data(), peer_name_.len);
+}
+
+char *Link::send(Op *op, size_t size, uint32_t replies, ngx_msec_t timeout)
+{
+    if (state_ == State::down) {
+        if (held_
+            || (backing_off_ && !passed(ngx_current_msec, retry_at_)))
+        {
+            return nullptr;
+        }
+        wanted_ = true;
+        connect();
+        if (state_ == State::down) {
+            return nullptr;
+        }
+    }
+
+    /* one command larger than the whole queue is taken when it is alone */
+    if (!pipeline_.empty()
+        && pipeline_.pending() + size > target_->conf()->queue)
+    {
+        set_reason("the queue to Redis is full");
+        return nullptr;
+    }
+
+    if (pipeline_.unwritten() >= kWriteEarly) {
+        write_early();
+    }
+
+    const bool was_empty = pipeline_.empty();
+
+    char *out = pipeline_.add(size, op, replies);
+    if (out == nullptr) {
+        set_reason("the queue to Redis is full");
+        return nullptr;
+    }
+
+    if (was_empty) {
+        progress_ = ngx_current_msec;
+    }
+
+    const ngx_msec_t deadline = ngx_current_msec + timeout;
+
+    if (op != nullptr) {
+        op->link = this;
+        op->slot = pipeline_.newest();
+        op->deadline = deadline;
+    }
+
+    arm(deadline);
+
+    if (connection_ != nullptr) {
+        connection_->idle = 0;
+    }
+
+    if (state_ == State::ready && !flush_event_.posted) {
+        ngx_post_event(&flush_event_, &ngx_posted_next_events);
+    }
+
+    return out;
+}
+
+void Link::cancel(Op *op)
+{
+    if (op->link == this) {
+        pipeline_.disown(op->slot);
+        op->link = nullptr;
+    }
+}
+
+/* A worker that shuts down waits for timers that are not cancelable: for this
+ * one exactly as long as a command is under way. */
+void Link::arm(ngx_msec_t when)
+{
+    timer_event_.cancelable = 0;
+
+    if (timer_event_.timer_set
+        && static_cast<ngx_msec_int_t>(when - timer_event_.timer.key) >= 0)
+    {
+        return;
+    }
+
+    const auto wait = static_cast<ngx_msec_int_t>(when - ngx_current_msec);
+    ngx_add_timer(&timer_event_, static_cast<ngx_msec_t>(ngx_max(wait, 1)));
+}
+
+void Link::expire()
+{
+    const ngx_msec_t silence = target_->conf()->timeout;
+
+    ngx_msec_t next = 0;
+    bool more = false;
+
+    if (state_ == State::ready && !pipeline_.empty()) {
+        next = progress_ + silence;
+        more = true;
+
+        if (passed(ngx_current_msec, next)) {
+            /* Nothing at all came for as long as a request may wait: the peer
+             * is frozen or gone.  A slow one that answers keeps its link. */
+            down("Redis does not answer");
+            return;
+        }
+    }
+
+    for (uint64_t n = pipeline_.first(); n < pipeline_.last(); n++) {
+        if (n < pipeline_.first()) {
+            continue;  /* done() below closed the link */
+        }
+
+        esputnik::Pipeline::Slot &slot = pipeline_.slot(n);
+        Op *op = static_cast<Op *>(slot.owner);
+        if (op == nullptr) {
+            continue;
+        }
+
+        if (passed(ngx_current_msec, op->deadline)) {
+            const bool sent = pipeline_.was_written(n);
+            slot.owner = nullptr;
+            op->link = nullptr;
+            (void) op->done(op, sent ? Outcome::unknown : Outcome::not_sent, nullptr,
+                     true, "Redis did not answer in time");
+            continue;
+        }
+
+        if (!more || static_cast<ngx_msec_int_t>(op->deadline - next) < 0) {
+            next = op->deadline;
+            more = true;
+        }
+    }
+
+    if (more) {
+        arm(next);
+    }
+}
+
+} // namespace ngx_esputnik

@@ -1,0 +1,260 @@
+/*
+ * One pipelined connection from this worker to one Redis: an ngx_connection_t
+ * on nginx's event loop around the core's Pipeline and ReplyDecoder.
+ *
+ *     down -> (locating) -> (resolving) -> connecting -> (securing)
+ *          -> greeting -> ready -> down
+ *
+ * Commands may be sent in any state but a backing-off down: what comes before
+ * the connection is ready waits for it.  All that was queued in one turn of
+ * the event loop leaves in one write.
+ *
+ * Ownership: a Link belongs to its Target.  An Op belongs to the one who sends
+ * it and must stay where it is until done() was called for its last reply, or
+ * cancel().  Everything runs in the worker's one thread.
+ */
+
+#ifndef NGX_ESPUTNIK_LINK_H
+#define NGX_ESPUTNIK_LINK_H
+
+#include "ngx_esputnik.h"
+#include "ngx_esputnik_conf.h"
+#include "ngx_esputnik_gauge.h"
+#include "ngx_esputnik_look.h"
+#include "ngx_esputnik_op.h"
+#include "ngx_esputnik_tls.h"
+
+#include "esputnik_array.h"
+#include "esputnik_backoff.h"
+#include "esputnik_cluster.h"
+#include "esputnik_pipeline.h"
+#include "esputnik_reply.h"
+
+#include <initializer_list>
+
+namespace ngx_esputnik {
+
+/* Where a link leads to. */
+struct Place {
+    const ServerConf *server;   /* of the configuration; nullptr: */
+    std::string_view host;      /* a name or an address, without brackets */
+    in_port_t port;
+};
+
+/* What the one who made a link decides for it, and is told. */
+class LinkOwner {
+public:
+    /* False: it is not known yet, and the link waits for move() or hold(). */
+    virtual bool where(Link *link, Place *place) = 0;
+
+    /* There is a connection, and nothing was sent on it. */
+    virtual void connected(Link *) {}
+
+    /* The reply to ROLE, of a Kind::master; why the link is not to be used, a
+     * literal, or nullptr. */
+    virtual const char *refuses(Link *, const esputnik::Reply &)
+    {
+        return nullptr;
+    }
+
+    virtual void ready(Link *) {}
+
+    /* Broken, or never made.  lasted: ms of being ready. */
+    virtual void lost(Link *, ngx_msec_t) {}
+
+    /* A reply that nobody asked for; false closes the link. */
+    virtual bool message(Link *, const esputnik::Reply &) { return false; }
+
+protected:
+    ~LinkOwner() = default;
+};
+
+class Link {
+public:
+    /* Output above this is written before the turn ends: a long queue would
+     * have left the processor's cache until then. */
+    static constexpr size_t kWriteEarly = 32 * 1024;
+
+    enum class State : uint8_t {
+        down,
+        locating,     /* its owner does not know the address yet */
+        resolving,
+        connecting,
+        securing,     /* the TLS handshake */
+        greeting,
+        ready,
+    };
+
+    enum class Kind : uint8_t {
+        redis,
+        master,       /* behind sentinels: its role is checked, and when it is
+                         lost its owner says when to try again */
+        sentinel,
+    };
+
+    Link(Target *target, LinkOwner *owner, ngx_uint_t number, Kind kind);
+    ~Link();
+
+    Link(const Link &) = delete;
+    Link &operator=(const Link &) = delete;
+
+    /*
+     * Queues one command of exactly size bytes, to be written where the result
+     * points before anything else is called.  nullptr when the link is backing
+     * off, its queue is full, or memory is short: refusal() says which.
+     * op may be nullptr when nobody waits.
+     */
+    char *send(Op *op, size_t size, uint32_t replies, ngx_msec_t timeout);
+
+    /* The Op's owner does not wait any more; the command's place stays. */
+    void cancel(Op *op);
+
+    std::string_view refusal() const { return view(reason_); }
+
+    /* The server's look, when it is ready for the first time. */
+    void look() { look_.at(target_, this); }
+
+    /* Whether it leads, or led last, to this address. */
+    bool is_at(std::string_view host, in_port_t port) const
+    {
+        return port == port_ && host == std::string_view(host_, host_length_);
+    }
+
+    /* Where it is, or was last, connected: for $esputnik_redis_addr. */
+    std::string_view peer() const { return view(peer_name_); }
+
+    State state() const { return state_; }
+    Kind kind() const { return kind_; }
+    ngx_uint_t number() const { return number_; }
+    LinkOwner *owner() const { return owner_; }
+    bool unused() const { return pipeline_.empty(); }
+
+    /* The most bytes of a reply, from the next connection on. */
+    void limit_replies(size_t bytes) { reply_limit_ = bytes; }
+
+    /* For its owner. */
+
+    /* The address is known, or has become another. */
+    void move();
+
+    /* There is no address: until release() nothing is taken, and what waits
+     * for one is told. */
+    void hold(std::string_view why);
+    void release() { held_ = false; }
+
+    /* Ends the connection: what was written whole is of unknown outcome, the
+     * rest goes to the next one. */
+    void leave(std::string_view why) { down(why); }
+
+    /* Without a word, while nothing is under way; the next command begins
+     * afresh. */
+    void close();
+
+    Target *target() const { return target_; }
+
+private:
+    enum class Step : uint8_t { auth, select, name, role };
+
+    static Link *of(ngx_event_t *ev)
+    {
+        return static_cast<Link *>(
+            static_cast<ngx_connection_t *>(ev->data)->data);
+    }
+
+    static void on_read(ngx_event_t *ev) noexcept;
+    static void on_write(ngx_event_t *ev) noexcept;
+    static void on_flush(ngx_event_t *ev) noexcept;
+    static void on_timer(ngx_event_t *ev) noexcept;
+    static void on_resolved(ngx_resolver_ctx_t *ctx) noexcept;
+    static void on_secured(ngx_connection_t *c) noexcept;
+
+    /* the way up: ngx_esputnik_connect.cpp */
+    void connect();
+    void go(const Place &place);
+    void resolve();
+    void resolved(ngx_resolver_ctx_t *ctx);
+    void connect_to(struct sockaddr *addr, socklen_t socklen,
+                    std::string_view name);
+    void connected();
+    void cannot_connect(ngx_err_t err);
+    void secure();
+    void secured();
+    void greet();
+
+    /* the greeting: ngx_esputnik_greeting.cpp */
+    bool compose_greeting();
+    bool add_step(Step step,
+                  std::initializer_list<std::string_view> command);
+    void greeted(const esputnik::Reply &reply);
+    void ready();
+
+    /* traffic and the way down: ngx_esputnik_link.cpp */
+    void read();
+    bool take_replies(ngx_connection_t *c);
+    void take_reply(const esputnik::Reply &reply);
+    void flush();
+    void write_early();
+    void write_greeting();
+    void expire();
+    void arm(ngx_msec_t when);
+    void down(std::string_view why);
+    void forget(uint64_t until, Outcome outcome, std::string_view why);
+    void idle();
+    void tell();
+    void set_reason(std::string_view why);
+    void set_peer(std::string_view name);
+    void disconnect(bool clean = false);
+    void cannot(const char *what);
+
+    Target *target_;
+    LinkOwner *owner_;
+    ngx_uint_t number_;
+    Kind kind_;
+    State state_ = State::down;
+    bool held_ = false;
+    bool wanted_ = false;                 /* somebody has sent a command */
+    bool falling_ = false;                /* in down() */
+
+    ngx_connection_t *connection_ = nullptr;
+    ngx_pool_t *pool_ = nullptr;          /* of the connection, for nginx */
+    ngx_resolver_ctx_t *resolving_ = nullptr;
+    ngx_uint_t next_address_ = 0;
+    in_port_t port_ = 0;
+    TlsClient tls_;
+    Look look_;
+
+    esputnik::Pipeline pipeline_;
+    esputnik::ReplyDecoder decoder_;
+    size_t reply_limit_ = 0;              /* 0: the decoder's own */
+    esputnik::Backoff backoff_;
+    ngx_msec_t retry_at_ = 0;
+    bool backing_off_ = false;
+
+    esputnik::Buffer greeting_;           /* AUTH, SELECT …; wiped when sent */
+    size_t greeting_sent_ = 0;
+    Step steps_[4];
+    unsigned step_ = 0;
+    unsigned step_count_ = 0;
+
+    ngx_connection_t self_;               /* what nginx's debug log looks at
+                                             behind the two events */
+    ngx_event_t flush_event_;
+    ngx_event_t timer_event_;
+    ngx_msec_t progress_ = 0;             /* when Redis last answered, or was
+                                             first given something to answer */
+    ngx_msec_t ready_at_ = 0;
+    bool was_ready_ = false;              /* it is not the first connection */
+
+    LinkGauge gauge_;                     /* what the status page says of it */
+
+    ngx_str_t reason_;
+    ngx_str_t peer_name_;
+    size_t host_length_ = 0;
+    u_char reason_text_[256];
+    u_char peer_text_[NGX_SOCKADDR_STRLEN + 1];
+    char host_[esputnik::kMaxHostLength];  /* as the owner named it */
+};
+
+} // namespace ngx_esputnik
+
+#endif

@@ -1,0 +1,47 @@
+/*
+ * esputnik_spool: the folders, and what deployments are spooled there.  The
+ * folders are made and locked by the master before any worker starts.
+ */
+
+#ifndef NGX_ESPUTNIK_SPOOL_CONF_H
+#define NGX_ESPUTNIK_SPOOL_CONF_H
+
+#include "ngx_esputnik.h"
+#include "ngx_esputnik_conf.h"
+
+#include "esputnik_ack.h"
+
+namespace ngx_esputnik {
+
+class Spool;
+struct SharedFolder;
+struct SharedSpool;
+
+struct SpoolFolderConf {
+    ngx_str_t path;            /* full, terminated */
+    size_t max_size;           /* bytes of its files; 0: the disk's limit */
+    SharedFolder *shared;
+};
+
+struct SpoolConf {
+    SpoolFolderConf *folder;
+    TargetConf *target;
+    esputnik::Ack ack;         /* before a record is taken off */
+    ngx_uint_t max_length;
+    ngx_thread_pool_t *threads;
+    SharedSpool *shared;
+    Spool *runtime;            /* this worker's */
+};
+
+char *set_spool(ngx_conf_t *cf, ngx_command_t *cmd, void *conf) noexcept;
+
+/* The spool of a location's target in its folder; nullptr after [emerg]. */
+SpoolConf *spool_conf(ngx_conf_t *cf, MainConf *main, const LocConf *conf);
+
+/* In the master, with the zone in place: makes and locks the folders, counts
+ * what they hold. */
+ngx_int_t init_spools(ngx_cycle_t *cycle, MainConf *main);
+
+} // namespace ngx_esputnik
+
+#endif

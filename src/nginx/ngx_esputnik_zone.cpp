@@ -1,0 +1,214 @@
+#include "ngx_esputnik_zone.h"
+#include "ngx_esputnik_directives.h"
+#include "ngx_esputnik_spool_conf.h"
+
+#include <new>
+
+namespace ngx_esputnik {
+
+namespace {
+
+constexpr size_t kDefaultSize = 1024 * 1024;
+
+/* Of counters: more workers than that share some. */
+constexpr ngx_int_t kMostSlots = 16;
+constexpr ngx_int_t kFewestPlaces = 16;
+constexpr ngx_int_t kMostPlaces = 256;
+
+template <class T>
+T *find(T *list, std::string_view name)
+{
+    for ( ; list != nullptr; list = list->next) {
+        if (std::string_view(reinterpret_cast<char *>(list->name),
+                             list->name_length)
+            == name)
+        {
+            return list;
+        }
+    }
+    return nullptr;
+}
+
+template <class T>
+T *find_or_add(ngx_slab_pool_t *pool, T **list, std::string_view name)
+{
+    T *entry = find(*list, name);
+    if (entry != nullptr) {
+        return entry;
+    }
+
+    entry = static_cast<T *>(ngx_slab_calloc(pool, sizeof(T)));
+    if (entry == nullptr) {
+        return nullptr;
+    }
+
+    entry->name_length = ngx_min(name.size(), sizeof(entry->name));
+    ngx_memcpy(entry->name, name.data(), entry->name_length);
+    entry->next = *list;
+    *list = entry;
+    return entry;
+}
+
+SharedSpool *find_or_add_spool(ngx_slab_pool_t *pool, SharedRoot *root,
+                               SharedFolder *folder, SharedTarget *target)
+{
+    for (SharedSpool *s = root->spools; s != nullptr; s = s->next) {
+        if (s->folder == folder && s->target == target) {
+            return s;
+        }
+    }
+
+    auto *spool = static_cast<SharedSpool *>(
+        ngx_slab_calloc(pool, sizeof(SharedSpool)));
+    if (spool == nullptr) {
+        return nullptr;
+    }
+
+    new (&spool->spool) esputnik::SpoolShared();
+    spool->folder = folder;
+    spool->target = target;
+    spool->next = root->spools;
+    root->spools = spool;
+    return spool;
+}
+
+/* Slab memory is aligned to its size's power of two, so to a cache line here. */
+template <class T>
+T *make_array(ngx_slab_pool_t *pool, size_t n)
+{
+    return static_cast<T *>(ngx_slab_calloc(pool, n * sizeof(T)));
+}
+
+SharedRoot *make_root(ngx_slab_pool_t *pool)
+{
+    auto *root = make_array<SharedRoot>(pool, 1);
+    if (root == nullptr) {
+        return nullptr;
+    }
+
+    /* a worker that shuts down holds its place beside its successor */
+    root->places = static_cast<size_t>(
+        ngx_min(ngx_max(4 * ngx_ncpu, kFewestPlaces), kMostPlaces));
+    root->workers = make_array<ngx_atomic_t>(pool, root->places);
+
+    root->counter_slots =
+        static_cast<size_t>(ngx_min(ngx_max(ngx_ncpu, 1), kMostSlots));
+    root->counters =
+        make_array<esputnik::Counters>(pool, root->counter_slots);
+
+    const ngx_time_t *now = ngx_timeofday();
+    root->since_ms = static_cast<uint64_t>(now->sec) * 1000 + now->msec;
+
+    return root->workers != nullptr && root->counters != nullptr ? root
+                                                                 : nullptr;
+}
+
+bool add_entries(ngx_slab_pool_t *pool, SharedRoot *root, MainConf *main)
+{
+    auto **target = static_cast<TargetConf **>(main->targets.elts);
+    for (ngx_uint_t i = 0; i < main->targets.nelts; i++) {
+        target[i]->shared =
+            find_or_add(pool, &root->targets, view(target[i]->name));
+        SharedTarget *shared = target[i]->shared;
+        if (shared != nullptr && shared->gauges == nullptr) {
+            shared->gauges =
+                make_array<esputnik::TargetGauges>(pool, root->places);
+        }
+        if (shared == nullptr || shared->gauges == nullptr) {
+            return false;
+        }
+    }
+
+    auto **folder = static_cast<SpoolFolderConf **>(main->folders.elts);
+    for (ngx_uint_t i = 0; i < main->folders.nelts; i++) {
+        folder[i]->shared =
+            find_or_add(pool, &root->folders, view(folder[i]->path));
+        if (folder[i]->shared == nullptr) {
+            return false;
+        }
+    }
+
+    auto **spool = static_cast<SpoolConf **>(main->spools.elts);
+    for (ngx_uint_t i = 0; i < main->spools.nelts; i++) {
+        spool[i]->shared = find_or_add_spool(pool, root,
+                                             spool[i]->folder->shared,
+                                             spool[i]->target->shared);
+        if (spool[i]->shared == nullptr) {
+            return false;
+        }
+    }
+
+    return true;
+}
+
+ngx_int_t init_zone(ngx_shm_zone_t *zone, void *old) noexcept
+{
+    auto *pool = reinterpret_cast<ngx_slab_pool_t *>(zone->shm.addr);
+    auto *main = static_cast<MainConf *>(zone->data);
+    SharedRoot *root;
+
+    if (old != nullptr || zone->shm.exists) {
+        root = static_cast<SharedRoot *>(pool->data);
+
+    } else {
+        root = make_root(pool);
+        pool->data = root;
+    }
+
+    if (root == nullptr || !add_entries(pool, root, main)) {
+        ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0,
+                      "\"esputnik_zone\" \"%V\" is too small for this "
+                      "configuration, expected a larger size",
+                      &zone->shm.name);
+        return NGX_ERROR;
+    }
+
+    main->shared = root;
+    return NGX_OK;
+}
+
+} // namespace
+
+char *set_zone(ngx_conf_t *cf, ngx_command_t *, void *conf) noexcept
+{
+    auto *main = static_cast<MainConf *>(conf);
+    auto *value = static_cast<ngx_str_t *>(cf->args->elts);
+
+    if (main->zone_size != 0) {
+        return const_cast<char *>("is duplicate");
+    }
+
+    if (value[1].len == 0) {
+        return refuse_value(cf, value[0], value[1], "a name");
+    }
+
+    const ssize_t size = ngx_parse_size(&value[2]);
+    if (size == NGX_ERROR || size < static_cast<ssize_t>(16 * ngx_pagesize)) {
+        return refuse_value(cf, value[0], value[2],
+                            "a size of at least 16 pages, as in \"1m\"");
+    }
+
+    main->zone_name = value[1];
+    main->zone_size = static_cast<size_t>(size);
+    return NGX_CONF_OK;
+}
+
+ngx_int_t add_zone(ngx_conf_t *cf, MainConf *main)
+{
+    if (main->zone_size == 0) {
+        ngx_str_set(&main->zone_name, "esputnik");
+        main->zone_size = kDefaultSize;
+    }
+
+    ngx_shm_zone_t *zone = ngx_shared_memory_add(
+        cf, &main->zone_name, main->zone_size, &ngx_esputnik_module);
+    if (zone == nullptr) {
+        return NGX_ERROR;
+    }
+
+    zone->init = init_zone;
+    zone->data = main;
+    return NGX_OK;
+}
+
+} // namespace ngx_esputnik

@@ -1,0 +1,398 @@
+#include <check.h>
+
+#include <cerrno>
+#include <string>
+
+#include "esputnik_crc32c.h"
+#include "spool_records.h"
+
+using namespace esputnik;
+
+namespace {
+
+struct Spool {
+    SpoolDisk disk;
+    SpoolProcess process{&disk, 1};
+    JournalWriter writer;
+    JournalReader reader;
+
+    explicit Spool(uint64_t segment_size = 1 << 20)
+    {
+        ck_assert(writer.init(&process, kDir, kTarget, nullptr, segment_size));
+        ck_assert(reader.init(&process, kDir, kTarget, nullptr));
+    }
+
+    size_t reports(ReportKind kind) const
+    {
+        size_t n = 0;
+        for (const SpoolReport &r : reader.reports()) {
+            n += r.kind == kind;
+        }
+        return n;
+    }
+};
+
+} // namespace
+
+START_TEST(in_order_over_segments)
+{
+    Spool s;
+    SpoolProcess process(&s.disk, 2);
+    JournalWriter other;
+    ck_assert(other.init(&process, kDir, kTarget, nullptr));
+    for (uint64_t i = 1; i <= 20; i++) {
+        ck_assert(append(i % 3 ? &s.writer : &other, i, "k", "v"));
+    }
+
+    /* too new for this read */
+    std::string expected;
+    same(drain(&s.reader, 1), "");
+    ck_assert(s.reader.read(1, 1000) == ReadResult::waiting);
+    for (int i = 1; i <= 12; i++) {
+        expected += std::to_string(i) + ":v ";
+    }
+    same(drain(&s.reader, 13), expected);
+    ck_assert_uint_eq(drain(&s.reader).size(), 8 * 5);
+    ck_assert(s.reader.read(UINT64_MAX, 1000) == ReadResult::empty);
+
+    /* removed when their writers have closed them, or died */
+    CommitReport report;
+    ck_assert_uint_gt(s.disk.names().size(), 0);
+    s.writer.close();
+    process.kill();
+    ck_assert(s.reader.read(UINT64_MAX, 1000) == ReadResult::empty);
+    ck_assert(s.reader.commit(&report));
+    ck_assert_uint_gt(report.freed, 0);
+    ck_assert_uint_eq(s.disk.names().size(), 0);
+}
+END_TEST
+
+START_TEST(only_synced_of_a_live_segment)
+{
+    Spool s;
+    auto shared = std::make_unique<SpoolShared>();
+    shared->init(1, 0, 0);
+    JournalWriter w;
+    JournalReader r;
+    ck_assert(w.init(&s.process, kDir, kTarget, shared.get()));
+    ck_assert(r.init(&s.process, kDir, kTarget, shared.get()));
+
+    /* the second append is written, its sync is under way */
+    ck_assert(append(&w, 1, "k", "a"));
+    std::string before_sync = "not read";
+    bool armed = true;
+    s.disk.fault = [&](const char *op) {
+        if (armed && std::string(op) == "fdatasync") {
+            armed = false;
+            before_sync = drain(&r);
+        }
+        return 0;
+    };
+    ck_assert(append(&w, 2, "k", "b"));
+    same(before_sync, "1:a ");
+    same(drain(&r), "2:b ");
+}
+END_TEST
+
+START_TEST(not_done_comes_again)
+{
+    Spool s;
+    for (uint64_t i = 1; i <= 4; i++) {
+        ck_assert(append(&s.writer, i, "k", "v"));
+    }
+    ck_assert(s.reader.read(UINT64_MAX, 100000) == ReadResult::records);
+    ck_assert_uint_eq(s.reader.items().size(), 4);
+    ck_assert(s.reader.done(1));
+    ck_assert(s.reader.done(3));
+    CommitReport report;
+    ck_assert(s.reader.commit(&report));
+    ck_assert_uint_eq(report.records, 2);
+
+    /* the next process knows it too */
+    JournalReader next;
+    ck_assert(next.init(&s.process, kDir, kTarget, nullptr));
+    same(drain(&next), "1:v 3:v ");
+    ck_assert_uint_eq(s.reader.items().size(), 4);
+}
+END_TEST
+
+START_TEST(stuck_key_holds_only_its_own)
+{
+    Spool s;
+    ck_assert(append(&s.writer, 1, "a", "1"));
+    ck_assert(append(&s.writer, 2, "bad", "2"));
+    ck_assert(append(&s.writer, 3, "b", "3"));
+    ck_assert(append(&s.writer, 4, "bad", "4"));
+
+    /* 5 needs both: it waits for bad, and then c waits for it */
+    Buffer batch;
+    RecordBuilder r(&batch);
+    AppendReport report;
+    ck_assert(r.begin(kTarget, 1));
+    ck_assert(r.operation({OperationKind::rpush, "c"}) && r.value("5"));
+    ck_assert(r.operation({OperationKind::rpush, "bad"}) && r.value("5"));
+    ck_assert(r.finish());
+    set_record_sequence(batch.data(), 5);
+    ck_assert(s.writer.append(batch.data(), batch.size(), &report));
+    ck_assert(append(&s.writer, 6, "c", "6"));
+    ck_assert(append(&s.writer, 7, "d", "7"));
+
+    same(drain(&s.reader, UINT64_MAX, "bad"), "1:1 3:3 7:7 ");
+    ck_assert(s.reader.read(UINT64_MAX, 1000) == ReadResult::waiting);
+    ck_assert(s.reader.holds());
+    s.reader.release();
+    same(drain(&s.reader), "2:2 4:4 5:5 6:6 ");
+}
+END_TEST
+
+START_TEST(compacts_around_stuck_records)
+{
+    Spool s;
+    ck_assert(append(&s.writer, 1, "bad", "stuck"));
+    for (uint64_t i = 2; i <= 50; i++) {
+        ck_assert(append(&s.writer, i, "k", std::string(1000, 'x')));
+    }
+    s.writer.close();
+    const size_t before = s.disk.content(only_segment(s.disk)).size();
+    ck_assert_uint_gt(before, 49000);
+    drain(&s.reader, UINT64_MAX, "bad");
+    const std::string compacted = only_segment(s.disk);
+    ck_assert_uint_lt(s.disk.content(compacted).size(), 1024);
+    ck_assert_uint_eq(s.disk.names().size(), 1);
+
+    s.reader.release();
+    same(drain(&s.reader), "1:stuck ");
+    ck_assert_uint_eq(s.disk.names().size(), 0);
+}
+END_TEST
+
+/* Each byte of the second of three records, of the gap behind it, and some of
+ * the segment's header. */
+START_TEST(corrupt_in_the_middle)
+{
+    const size_t record = 1024;
+    const std::string b = "2:" + std::string(299, 'b') + " ";
+
+    for (size_t at = 0; at < record + 512; at += at < record ? 3 : 1) {
+        if (at > 512 && at < record) {
+            at = record;
+        }
+        Spool s;
+        ck_assert(append(&s.writer, 1, "k", "a"));
+        ck_assert(append(&s.writer, 2, "k", std::string(299, 'b')));
+        ck_assert(append(&s.writer, 3, "k", "c"));
+        s.writer.close();
+
+        std::string *bytes = s.disk.durable_content(only_segment(s.disk));
+        (*bytes)[at] ^= 0x10;
+        const std::string damaged = *bytes;
+
+        const size_t end = record + record_size(4, 1, 1, 1, 299, 0);
+        const bool of_record = at >= record && at < end;
+        same(drain(&s.reader), of_record ? "1:a 3:c " : "1:a " + b + "3:c ");
+        ck_assert_uint_eq(s.reports(ReportKind::corrupt), 1);
+        ck_assert_uint_eq(s.reports(ReportKind::torn_tail), 0);
+
+        /* what was set aside is the bytes as they were found */
+        ck_assert_uint_eq(s.disk.names().size(), 1);
+        const SpoolReport &r = s.reader.reports()[0];
+        SpoolPath path;
+        ck_assert(path.corrupt(kDir, r.segment_id, r.offset));
+        ck_assert(s.disk.content(path.text)
+                  == damaged.substr(r.offset, r.length));
+        ck_assert(at >= r.offset && at < r.offset + r.length);
+    }
+}
+END_TEST
+
+/* The last record too, as the end mark behind it says that it was whole. */
+START_TEST(corrupt_last_record_of_a_closed_segment)
+{
+    Spool s;
+    ck_assert(append(&s.writer, 1, "k", "a"));
+    ck_assert(append(&s.writer, 2, "k", "b"));
+    s.writer.close();
+    (*s.disk.durable_content(only_segment(s.disk)))[1024 + 50] ^= 1;
+    same(drain(&s.reader), "1:a ");
+    ck_assert_uint_eq(s.reports(ReportKind::corrupt), 1);
+}
+END_TEST
+
+START_TEST(torn_tail_at_every_byte)
+{
+    size_t size = 0;
+    for (size_t cut = 512; cut == 512 || cut <= size; cut++) {
+        Spool s;
+        ck_assert(append(&s.writer, 1, "k", "a"));
+        ck_assert(append(&s.writer, 2, "k", "b"));
+        s.process.kill();
+
+        SpoolDisk after = s.disk.after_kill();
+        SpoolProcess process(&after, 2);
+        const std::string name = only_segment(after);
+        std::string *bytes = after.durable_content(name);
+        size = bytes->size();
+        bytes->resize(cut);
+
+        JournalReader r;
+        ck_assert(r.init(&process, kDir, kTarget, nullptr));
+
+        /* two bytes at a record's end only fill it up to a multiple of 8 */
+        const size_t first = 512 + record_size(4, 1, 1, 1, 1, 0) - 2;
+        const std::string got = drain(&r);
+        same(got, cut >= size - 2 ? "1:a 2:b " : cut >= first ? "1:a " : "");
+        ck_assert_uint_eq(after.names().size(), 0);
+    }
+}
+END_TEST
+
+/* A sender cannot plant records: what looks like one inside a value, sums and
+ * all, is not delivered when the record around it breaks. */
+START_TEST(planted_record)
+{
+    Spool s;
+    ck_assert(append(&s.writer, 1, "k", "a"));
+    const std::string name = only_segment(s.disk);
+    uint64_t id;
+    ck_assert(segment_id_of(name.c_str() + sizeof(kDir), &id));
+
+    Buffer planted;
+    add_record(&planted, 2, "k", "planted");
+    RecordHeader h;
+    ck_assert(peek_record_header(planted.data(), &h));
+    seal_record(planted.data(), h.size(), id);
+    for (size_t shift = 0; shift < 8; shift++) {
+        ck_assert(append(&s.writer, 3 + shift, "k",
+                         std::string(shift, ' ')
+                             + std::string(planted.data(), planted.size())));
+    }
+    ck_assert(append(&s.writer, 20, "k", "z"));
+
+    std::string *bytes = s.disk.durable_content(name);
+    for (size_t at = 1024; at < 1024 + 8 * 512; at += 512) {
+        (*bytes)[at + kRecordHeaderSize + 10] ^= 1;
+    }
+    same(drain(&s.reader), "1:a 20:z ");
+    ck_assert_uint_eq(s.reports(ReportKind::corrupt), 1);
+}
+END_TEST
+
+START_TEST(other_targets_and_versions)
+{
+    Spool s;
+    JournalWriter other;
+    ck_assert(other.init(&s.process, kDir, "other", nullptr));
+    Buffer batch;
+    AppendReport report;
+    add_record(&batch, 1, "k", "theirs", "other");
+    ck_assert(other.append(batch.data(), batch.size(), &report));
+    s.disk.clock_ms += 10;
+    ck_assert(append(&s.writer, 1, "k", "ours"));
+    s.writer.close();
+
+    /* the version is in the header; its sum is made anew */
+    std::string future = s.disk.content("/spool/"
+                                        + std::string("0000000000000001.seg"));
+    ck_assert(future.empty());
+    SegmentHeader h = {};
+    h.id = 1;
+    h.target_length = 4;
+    memcpy(h.target, kTarget, 4);
+    char bytes[kSegmentHeaderSize];
+    write_segment_header(h, bytes);
+    bytes[8] = 2;
+    const uint32_t sum = crc32c(0, bytes, 508);
+    for (int i = 0; i < 4; i++) {
+        bytes[508 + i] = static_cast<char>(sum >> 8 * i);
+    }
+    const int fd = s.process.open("/spool/0000000000000001.seg",
+                                  OpenMode::create);
+    ck_assert_int_eq(write_all(s.process, fd, bytes, sizeof(bytes), 0), 0);
+    s.process.close(fd);
+
+    same(drain(&s.reader), "1:ours ");
+    ck_assert_uint_eq(s.reports(ReportKind::unknown_version), 1);
+    ck_assert(s.disk.has("/spool/0000000000000001.seg"));
+
+    Array<TargetStats> targets;
+    Array<SpoolReport> reports;
+    ck_assert_int_eq(scan_spool(s.process, kDir, &targets, &reports), 0);
+    ck_assert_uint_eq(targets.size(), 1);
+    ck_assert(targets[0].target_name() == "other");
+    ck_assert_uint_eq(targets[0].records, 1);
+    ck_assert_uint_eq(targets[0].events, 1);
+    ck_assert_uint_eq(targets[0].max_sequence, 1);
+    ck_assert_uint_eq(reports.size(), 1);
+}
+END_TEST
+
+/* A segment that comes back, as its removal was not durable yet, comes with its
+ * marks: nothing is sent twice. */
+START_TEST(removed_segment_comes_back_marked)
+{
+    Spool s;
+    for (uint64_t i = 1; i <= 10; i++) {
+        ck_assert(append(&s.writer, i, "k", "v"));
+    }
+    s.writer.close();
+    const std::string name = only_segment(s.disk);
+    ck_assert(s.reader.read(UINT64_MAX, 100000) == ReadResult::records);
+    for (size_t i = 0; i < s.reader.items().size(); i++) {
+        ck_assert(s.reader.done(i));
+    }
+    ck_assert(s.reader.read(UINT64_MAX, 100000) == ReadResult::empty);
+
+    Random random(1);
+    size_t came_back = 0;
+    s.disk.changed = [&] {
+        for (int i = 0; i < 50 && !s.disk.has(name); i++) {
+            SpoolDisk after = s.disk.power_cut(&random);
+            SpoolProcess process(&after, 2);
+            JournalReader r;
+            ck_assert(r.init(&process, kDir, kTarget, nullptr));
+            came_back += after.has(name);
+            same(drain(&r), "");
+        }
+    };
+    CommitReport report;
+    ck_assert(s.reader.commit(&report));
+    ck_assert_uint_ge(came_back, 10);
+    s.disk.changed = nullptr;
+}
+END_TEST
+
+START_TEST(unreadable_waits)
+{
+    Spool s;
+    ck_assert(append(&s.writer, 1, "k", "a"));
+    s.disk.fault = [](const char *op) {
+        return std::string(op) == "pread" ? -EIO : 0;
+    };
+    ck_assert(s.reader.read(UINT64_MAX, 1000) == ReadResult::failed);
+    ck_assert_int_eq(s.reader.error(), EIO);
+    ck_assert_uint_ge(s.reports(ReportKind::unreadable), 1);
+    s.disk.fault = nullptr;
+    same(drain(&s.reader), "1:a ");
+}
+END_TEST
+
+int main()
+{
+    Suite *s = suite_create("journal reader");
+    TCase *t = tcase_create("journal reader");
+    tcase_set_timeout(t, 60);
+    tcase_add_test(t, in_order_over_segments);
+    tcase_add_test(t, only_synced_of_a_live_segment);
+    tcase_add_test(t, not_done_comes_again);
+    tcase_add_test(t, stuck_key_holds_only_its_own);
+    tcase_add_test(t, compacts_around_stuck_records);
+    tcase_add_test(t, corrupt_in_the_middle);
+    tcase_add_test(t, corrupt_last_record_of_a_closed_segment);
+    tcase_add_test(t, torn_tail_at_every_byte);
+    tcase_add_test(t, planted_record);
+    tcase_add_test(t, other_targets_and_versions);
+    tcase_add_test(t, removed_segment_comes_back_marked);
+    tcase_add_test(t, unreadable_waits);
+    suite_add_tcase(s, t);
+    return run_suite(s);
+}
