@@ -1,0 +1,80 @@
+# F25: clients that send half a body, or a byte now and then: 408 when the time
+# for the whole body is over, and nobody else is slowed down.
+
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+use Esputnik::Test;
+use Esputnik::Faults;
+
+my $slow = long(300, 8000);
+my $redis = redis();
+my $limit = slow(2);
+my $scene = scene(redis => $redis, workers => 1, modes => ['plain', 'spool_dedup'],
+                  connections => $slow + 200, main => 'worker_rlimit_nofile 20000;',
+                  each => 'esputnik_body_timeout ' . ms(2000) . ';');
+my $nginx = $scene->nginx;
+
+sub latencies
+{
+    my @times;
+    for my $load (values %{ $scene->{load} }) {
+        push @times, map { $_->{time} } $load->answers;
+    }
+    return @times;
+}
+
+sub percentile
+{
+    my ($share, @times) = @_;
+    @times = sort { $a <=> $b } @times;
+    return $times[$share * $#times];
+}
+
+$scene->load;
+ok($scene->answered(100), 'answers without slow clients');
+my @before = latencies();
+$scene->verify('no slow clients');
+$redis->flush;
+$scene->load;
+
+# nginx' own timeout counts between two bytes: these send one again and again
+my $bytes = Esputnik::Http->bytes(POST => '/plain', body => events(1 .. 5));
+my $half = length($bytes) / 2;
+my @slow = map {
+    my $c = $nginx->http;
+    $c->send_raw(substr $bytes, 0, $half);
+    { http => $c, start => time, sent => $half };
+} 1 .. $slow;
+my ($timeouts, $others, @late) = (0, 0);
+my $end = time + $limit + slow(2);
+while (@slow && time < $end) {
+    for my $s (splice @slow) {
+        my $c = $s->{http};
+        if (IO::Select->new($c->{socket})->can_read(0)) {
+            my $r = $c->response;
+            $r->{status} == 408 ? $timeouts++ : $others++;
+            push @late, time - $s->{start};
+            next;
+        }
+        $c->send_raw(substr $bytes, $s->{sent}++, 1)
+            if $s->{sent} < length($bytes) - 20 && rand() < 0.2;
+        push @slow, $s;
+    }
+    sleep 0.05;
+}
+is("$timeouts of $slow, others $others, left " . @slow, "$slow of $slow, others 0, left 0",
+   'each slow client gets 408');
+my ($first, $last) = (percentile(0, @late), percentile(1, @late));
+note(sprintf '408 after %.2f to %.2f s', $first, $last);
+cmp_ok($first, '>', $limit - 0.2, 'not before the time is over');
+cmp_ok($last, '<', $limit + slow(1.5), 'and not long after');
+
+my @after = latencies();
+note(sprintf 'p99 of the others: %.1f ms before, %.1f ms with those among %d slow clients',
+     1000 * percentile(0.99, @before), 1000 * percentile(0.99, @after), $slow);
+cmp_ok(percentile(0.99, @after), '<', percentile(0.99, @before) + slow(0.05),
+       'the others are as fast as before');
+$scene->verify('slow clients');
+is(scalar(grep { !/"messageId"/ } @{ $redis->list('plain') }), 0, 'no half body was stored');
+
+finish();
