@@ -4,9 +4,11 @@
  *
  * Oracle: fed whole and fed in pieces, the same bytes give the same replies
  * and the same end, and the replies written out again are the bytes that were
- * read.  When an allocation fails, a beginning of them comes, and then no more.
+ * read, but for the arguments of an unknown command.  When an allocation
+ * fails, a beginning of them comes, and then no more.
  */
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -91,6 +93,16 @@ std::string number(char mark, long long n)
     return mark + std::to_string(n) + "\r\n";
 }
 
+/* The one thing of a reply that is dropped: the arguments that Redis repeats
+ * in the error for a command that it does not know. */
+std::string_view left_out(std::string_view rest)
+{
+    constexpr std::string_view kArguments = ", with args beginning with";
+    return rest.substr(0, kArguments.size()) == kArguments
+               ? rest.substr(0, rest.find("\r\n"))
+               : std::string_view();
+}
+
 /* As it must have stood on the wire; returns the nodes of the subtree.  A nil
  * has two spellings: the wire says which. */
 void encode(const Reply &r, std::string_view wire, std::string *out,
@@ -105,7 +117,9 @@ void encode(const Reply &r, std::string_view wire, std::string *out,
         *out += "+" + text + "\r\n";
         break;
     case ReplyType::error:
-        *out += "-" + text + "\r\n";
+        *out += "-" + text;
+        *out += left_out(wire.substr(std::min(out->size(), wire.size())));
+        *out += "\r\n";
         break;
     case ReplyType::string:
         *out += number('$', static_cast<long long>(text.size())) + text
