@@ -41,6 +41,11 @@ enum class AckResult : uint8_t {
  * ever, and while it waits nothing else on the connection is executed. */
 bool append_ack(Buffer &out, const Ack &ack, uint64_t timeout_ms);
 
+/* How long Redis may wait when its answer is waited for so many milliseconds.
+ * An idle Redis looks at its clock only hz (10) times a second, so that a WAIT
+ * ends up to 100 ms late: the rest has room for that. */
+uint64_t ack_wait_ms(uint64_t reply_timeout_ms);
+
 AckResult read_ack(const Reply &reply, const Ack &ack, RedisError *error);
 
 /* A sentence for the log and for $esputnik_error. */

@@ -1,5 +1,7 @@
 #include "esputnik_ack.h"
 
+#include <algorithm>
+
 #include "esputnik_command.h"
 
 namespace esputnik {
@@ -50,6 +52,13 @@ bool append_ack(Buffer &out, const Ack &ack, uint64_t timeout_ms)
         return append_command(out, {"WAITAOF", "1", "0", timeout});
     }
     return false;
+}
+
+uint64_t ack_wait_ms(uint64_t reply_timeout_ms)
+{
+    constexpr uint64_t kTick = 100, kJourney = 50;
+    const uint64_t rest = std::max(reply_timeout_ms / 4, kTick + kJourney);
+    return reply_timeout_ms - std::min(rest, reply_timeout_ms / 2);
 }
 
 AckResult read_ack(const Reply &reply, const Ack &ack, RedisError *error)

@@ -111,7 +111,7 @@ bool Delivery::send(Target *target, const esputnik::Ack &ack,
 
     if (!parts_.resize(plan_.parts())
         || (ack.mode != esputnik::AckMode::memory
-            && !append_ack(ack_bytes_, ack, timeout - timeout / 4)))
+            && !append_ack(ack_bytes_, ack, esputnik::ack_wait_ms(timeout))))
     {
         parts_.clear();
         fail(End::not_sent, "no memory for the command");

@@ -115,6 +115,17 @@ START_TEST(a_server_alone)
 }
 END_TEST
 
+START_TEST(room_for_the_clock_of_redis)
+{
+    ck_assert_uint_eq(ack_wait_ms(3000), 2250);
+    ck_assert_uint_eq(ack_wait_ms(600), 450);
+    ck_assert_uint_eq(ack_wait_ms(400), 250);
+    ck_assert_uint_eq(ack_wait_ms(300), 150);
+    ck_assert_uint_eq(ack_wait_ms(100), 50);
+    ck_assert_uint_eq(ack_wait_ms(1), 1);
+}
+END_TEST
+
 int main()
 {
     Suite *s = suite_create("ack");
@@ -125,6 +136,7 @@ int main()
     tcase_add_test(t, aof);
     tcase_add_test(t, every_result_has_a_text);
     tcase_add_test(t, a_server_alone);
+    tcase_add_test(t, room_for_the_clock_of_redis);
     suite_add_tcase(s, t);
 
     SRunner *r = srunner_create(s);
