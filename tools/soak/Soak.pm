@@ -10,7 +10,7 @@ use warnings;
 use File::Temp qw(tempdir);
 use Time::HiRes qw(sleep time);
 
-use Esputnik::Env qw(root slow ms nginx_binary);
+use Esputnik::Env qw(root asan slow ms nginx_binary);
 use Esputnik::Nginx;
 use Esputnik::Process qw(alive spawn wait_exit wait_for reap);
 use Esputnik::Redis;
@@ -40,7 +40,9 @@ sub new
         gap => $short ? [0.3, 0.9] : [4, 12],
         longest => $short ? 1.5 : 8,
         every => $short ? 0.5 : 5,
-        growth => $short ? 3072 : 1024,    # kB: new workers still grow
+        # kB: new workers still grow; AddressSanitizer keeps what was freed, and
+        # looks for leaks itself
+        growth => asan() ? 64 * 1024 : $short ? 3072 : 1024,
         # workers are ended on purpose before and after these parts of the time
         calm => $short ? [0.45, 0.9] : [0.2, 0.9],
         checks => [],
