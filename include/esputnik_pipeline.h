@@ -10,7 +10,8 @@
  * Every slot knows the stream offsets at which its bytes begin and end.  When
  * the connection breaks, what had not been written to its last byte cannot
  * have been executed and stays for the next connection; what had been written
- * is of unknown outcome and is never sent again.
+ * is of unknown outcome and is never sent again.  A command that nobody wants
+ * executed any more can be withdrawn as long as none of its bytes is written.
  *
  * Blocks come from mmap(), so that what a burst took goes back to the system
  * when it is over; a few are kept.
@@ -34,7 +35,7 @@ public:
         void *owner;        /* nullptr: nobody waits */
         uint64_t begin;     /* stream offset of the command's first byte */
         uint64_t end;       /* and just past its last one */
-        uint32_t replies;   /* still to come for this slot */
+        uint32_t replies;   /* still to come; 0: withdrawn */
     };
 
     /* A piece of output that lies in one block. */
@@ -75,16 +76,28 @@ public:
     /* The owner does not wait any more; the slot stays. */
     void disown(uint64_t number);
 
+    /* Takes back a command of which nothing was written: it will not be.  False
+     * when it is too late.  After the last of several compact() takes their
+     * bytes out of the queue, before anything else is called; their slots stay
+     * until their turn comes, or sweep() finds them at the head. */
+    bool withdraw(uint64_t number);
+    void compact();
+    void sweep();
+
     /* Bytes queued and not yet written. */
     size_t unwritten() const { return static_cast<size_t>(queued_ - written_); }
+
+    /* Those of them that come before a slot's, or all for one past the
+     * newest. */
+    size_t unwritten_before(uint64_t number) const;
 
     /* Bytes of all slots still in the queue, written or not. */
     size_t pending() const;
 
-    /* Written to its last byte: it may have been executed. */
-    bool was_written(uint64_t number) const
+    /* Written, or some of it: withdraw() comes too late. */
+    bool was_begun(uint64_t number) const
     {
-        return slots_[number & mask_].end <= written_;
+        return slots_[number & mask_].begin < written_;
     }
 
     /* Slots written to their last byte whose replies have not all come. */

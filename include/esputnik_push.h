@@ -87,6 +87,11 @@ public:
     size_t events(size_t part) const;
     bool is_script(size_t part) const;
 
+    /* Redis has this part, whatever becomes of the others. */
+    void set_stored(size_t part) { parts_[part].stored = true; }
+    bool stored(size_t part) const { return parts_[part].stored; }
+    size_t parts_left() const;
+
     /* The command's exact size, and the command, written into memory of that
      * size (returns the end). */
     size_t size(size_t part, PushForm form) const;
@@ -129,6 +134,7 @@ private:
         uint32_t first;         /* of groups_ */
         uint32_t count;
         uint16_t slot;
+        bool stored;
     };
 
     std::string_view key_of(const Group &g) const { return items_[g.first].key; }

@@ -26,6 +26,12 @@ location = /spool {
     esputnik_ack replicas=1;
     esputnik_spool %%PREFIX%%/spool;
 }
+location = /drained {
+    esputnik_pass %%URL%%;
+    esputnik_key drained;
+    esputnik_ack replicas=1;
+    esputnik_spool %%PREFIX%%/drained;
+}
 location = /aof { esputnik_pass %%URL%%; esputnik_key aof; esputnik_ack aof; }
 location = /fake/aof { esputnik_pass %%FAKE%%; esputnik_ack aof; }
 location = /fake/wait { esputnik_pass %%FAKE%%; esputnik_ack replicas=2; }
@@ -119,6 +125,44 @@ ok(wait_for(\&in_step, slow(10), 0), 'a replica again');
 is(post('/dedup', events(3))->{body}, '{"accepted":0,"duplicates":1}', 'with dedup: the repetition');
 list_is($redis, 'dedup', texts(1 .. 3), 'with dedup: once');
 
+# with a spool: what the drain has pushed and nobody confirms is asked about
+# again, and not pushed again
+
+$redis->freeze;
+$r = post('/drained', events(1));
+is($r->{body}, '{"accepted":1,"spooled":true}', 'the drain: spooled');
+$replica->freeze;
+$redis->thaw;
+ok(wait_for(sub { $redis->cmd('LLEN', 'drained') > 0 }, slow(10), 0.05), 'the drain: pushed');
+sleep slow(2.5);
+cmp_ok($redis->cmd('LLEN', 'drained'), '<=', 2,
+       'the drain: once, and once from before it was spooled');
+accepted(post('/memory', events(3)), 1, 'the drain waits, memory does not');
+ok(segments($nginx->prefix . '/drained'), 'the drain: not taken off');
+$replica->thaw;
+ok(wait_for(sub { !segments($nginx->prefix . '/drained') }, slow(10), 0.05),
+   'the drain: confirmed and taken off');
+cmp_ok($redis->cmd('LLEN', 'drained'), '<=', 2, 'the drain: and never pushed again');
+ok(wait_for(\&in_step, slow(10), 0), 'the replica follows');
+
+# a replica that stands still holds up those who wait for it, and nobody else
+
+$replica->freeze;
+my @slow = map { $nginx->http } 1 .. 8;
+$_->send_raw(Esputnik::Http->bytes(POST => '/one', body => events(1, 2))) for @slow;
+for (1 .. 3) {
+    my $r = post('/memory', events(4));
+    is($r->{status}, 200, 'beside a replica that stands still: memory takes');
+    cmp_ok($r->{time}, '<', 0.2 * slow(1), 'beside a replica that stands still: at once');
+}
+my @ends = map { $_->response } @slow;
+is(join(' ', map { $_->{status} } @ends), join(' ', (503) x 8), 'the others: 503');
+is(scalar(grep { $_->{time} > slow(0.9) } @ends), 0, 'the others: each within its time');
+$requests += 8;
+$replica->thaw;
+ok(wait_for(\&in_step, slow(10), 0), 'the replica goes on');
+ok(wait_for(sub { post('/one', events(1))->{status} == 200 }, slow(5), 0.05), 'and so do they');
+
 # many at once: the confirmation of one is not that of another
 
 my @http = map { $nginx->http } 1 .. 30;
@@ -145,7 +189,7 @@ if ($version >= 7.2) {
 } else {
     refused('/aof', events(1), 'WAITAOF', "aof with Redis $version");
     like($nginx->access_line($requests), qr/7\.2/, 'aof: what it needs is said');
-    list_is($redis, 'aof', texts(1), 'aof: the event is in Redis');
+    list_is($redis, 'aof', [], 'aof: nothing is stored that could not be confirmed');
     like($nginx->error_log, qr/\[error\].*WAITAOF/, 'aof: in the log');
 }
 

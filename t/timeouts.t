@@ -20,7 +20,7 @@ my $greeter = fake_redis(on => {
 
 my $nginx = nginx(
     vars => { URL => $redis->url, DEAF => $deaf->url, LIMIT => ms(400),
-              LONG => ms(3000), PROXY => $proxy->url, GREET => $greeter->url,
+              LONG => ms(3000), PROXY => $proxy->url, GREET => $greeter->url, SHORT => ms(60),
               PORT1 => $redis->port },
     http => <<'END',
 esputnik_redis patient { server 127.0.0.1:%%PORT1%%; timeout %%LIMIT%%; }
@@ -32,6 +32,7 @@ location /deaf { esputnik_pass %%DEAF%%; esputnik_connect_timeout %%LIMIT%%; esp
 location /deaf_short { esputnik_pass %%DEAF%%; esputnik_connect_timeout %%LONG%%; esputnik_timeout %%LIMIT%%; }
 location /proxy { esputnik_pass %%PROXY%%; esputnik_timeout %%LIMIT%%; }
 location /greet { esputnik_pass %%GREET%%; esputnik_timeout %%LONG%%; }
+location /impatient { esputnik_pass %%GREET%%; esputnik_key impatient; esputnik_timeout %%SHORT%%; }
 END
 
 my $key = 'esputnik:events';
@@ -135,6 +136,19 @@ timely($nginx->post('/deaf_short', events(1)), 'whole wait, still connecting');
        'waiting for the greeting');
     is($greeter->connections, 1, 'on one connection');
     is(scalar($greeter->commands('RPUSH')), 5, 'five commands');
+}
+
+# what was refused before the connection was there is not sent when it is
+{
+    my @waiting = map { my $c = $nginx->http;
+                        $c->send_raw(Esputnik::Http->bytes(POST => '/impatient', body => events($_)));
+                        $c } 1 .. 5;
+    is(join(' ', map { $_->response->{status} } @waiting), '503 503 503 503 503',
+       'slow to greet, and little time: 503');
+    sleep slow(0.3);
+    accepted($nginx->post('/greet', events(6)), 1, 'slow to greet: the connection is there');
+    is(scalar(grep { $_->[2] eq 'impatient' } $greeter->commands('RPUSH')), 0,
+       'what was answered 503 before anything was sent is never sent');
 }
 
 finish();

@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include <cstdlib>
+#include <cstring>
 
 namespace esputnik {
 
@@ -137,6 +138,94 @@ void Pipeline::disown(uint64_t number)
     }
 }
 
+bool Pipeline::withdraw(uint64_t number)
+{
+    if (number < head_ || number >= tail_) {
+        return false;
+    }
+
+    if (was_begun(number)) {
+        return false;
+    }
+    slots_[number & mask_].replies = 0;
+    return true;
+}
+
+/* One pass over what is not written, however many have been withdrawn: the
+ * commands that stay move up within their blocks. */
+void Pipeline::compact()
+{
+    uint64_t n = head_;
+    while (n != tail_ && slots_[n & mask_].end <= written_) {
+        n++;
+    }
+
+    uint64_t gap = 0;
+    Block **link = &first_;
+
+    while (*link != nullptr) {
+        Block *const block = *link;
+        const uint64_t end = block->begin + block->filled;
+        const uint64_t old_begin = block->begin;
+
+        block->begin -= gap;
+        uint64_t gone = 0; /* of this block */
+
+        while (n != tail_ && slots_[n & mask_].begin < end) {
+            Slot &s = slots_[n & mask_];
+            const size_t size = static_cast<size_t>(s.end - s.begin);
+            char *const from = block->data() + (s.begin - old_begin);
+
+            s.begin -= gap + gone;
+            if (s.replies == 0) {
+                s.end = s.begin;
+                gone += size;
+            } else {
+                s.end = s.begin + size;
+                if (gone != 0) {
+                    std::memmove(from - gone, from, size);
+                }
+            }
+            n++;
+        }
+
+        block->filled -= static_cast<size_t>(gone);
+        gap += gone;
+
+        if (block->filled == 0 && block != current_) {
+            *link = block->next;
+            free_block(block);
+        } else {
+            link = &block->next;
+        }
+    }
+
+    queued_ -= gap;
+    for (; n != tail_; n++) {
+        /* of no size, behind the last byte */
+        slots_[n & mask_].begin = slots_[n & mask_].end = queued_;
+    }
+}
+
+void Pipeline::sweep()
+{
+    while (head_ != tail_ && slots_[head_ & mask_].replies == 0
+           && slots_[head_ & mask_].end <= written_)
+    {
+        head_++;
+    }
+}
+
+size_t Pipeline::unwritten_before(uint64_t number) const
+{
+    if (number < head_) {
+        return 0;
+    }
+    const uint64_t end = number < tail_ ? slots_[number & mask_].begin
+                                        : queued_;
+    return end > written_ ? static_cast<size_t>(end - written_) : 0;
+}
+
 size_t Pipeline::pending() const
 {
     return empty() ? 0
@@ -202,6 +291,7 @@ Pipeline::Slot *Pipeline::reply(bool *last)
 void Pipeline::pop()
 {
     head_++;
+    sweep();
 }
 
 size_t Pipeline::disconnect()

@@ -118,7 +118,7 @@ bool PushPlan::finish()
         }
         if (i > 0 && items_[i - 1].slot == item.slot) {
             parts_.back().count++;
-        } else if (!parts_.push({group, 1, item.slot})) {
+        } else if (!parts_.push({group, 1, item.slot, false})) {
             return false;
         }
     }
@@ -131,6 +131,15 @@ bool PushPlan::finish()
         part.slot = key_slot(key_of(groups_[part.first]));
     }
     return true;
+}
+
+size_t PushPlan::parts_left() const
+{
+    size_t n = 0;
+    for (const Part &part : parts_) {
+        n += part.stored ? 0 : 1;
+    }
+    return n;
 }
 
 size_t PushPlan::events(size_t part) const

@@ -40,7 +40,7 @@ Cluster::Cluster(Target *target) : target_(target)
 {
     ngx_queue_init(&waiting_);
 
-    op_ = {{on_reply, nullptr, 0, 0}, this};
+    op_ = {{on_reply, nullptr, 0, 0, nullptr}, this};
 
     ngx_memzero(&self_, sizeof(self_));
     self_.fd = static_cast<ngx_socket_t>(-1);
@@ -100,8 +100,8 @@ Cluster::~Cluster()
     }
 }
 
-Cluster::Found Cluster::link_of(uint16_t slot, Link **link,
-                                std::string_view *why)
+Cluster::Found Cluster::link_of(uint16_t slot, esputnik::AckMode lane,
+                                Link **link, std::string_view *why)
 {
     if (map_.empty() && !looking_) {
         gate_.want();
@@ -126,7 +126,7 @@ Cluster::Found Cluster::link_of(uint16_t slot, Link **link,
         return Found::none;
     }
 
-    *link = masters_[number]->link();
+    *link = masters_[number]->link(lane);
     return Found::link;
 }
 
@@ -146,10 +146,11 @@ void Cluster::leave(ClusterWaiter *waiter)
     }
 }
 
-Link *Cluster::link_of(const esputnik::Redirect &to, const Link *from)
+Link *Cluster::link_of(const esputnik::Redirect &to, const Link *from,
+                       esputnik::AckMode lane)
 {
     ClusterNode *found = node(host_of(to, from), to.port);
-    return found != nullptr ? found->link() : nullptr;
+    return found != nullptr ? found->link(lane) : nullptr;
 }
 
 void Cluster::moved(const esputnik::Redirect &to, const Link *from)

@@ -12,7 +12,7 @@
 #define NGX_ESPUTNIK_CLUSTER_H
 
 #include "ngx_esputnik.h"
-#include "ngx_esputnik_link.h"
+#include "ngx_esputnik_links.h"
 
 #include "esputnik_cluster.h"
 #include "esputnik_redirect.h"
@@ -33,14 +33,13 @@ class ClusterNode final : public LinkOwner {
 public:
     /* nullptr when memory is short. */
     static ClusterNode *make(Cluster *cluster);
-    ~ClusterNode();
 
     void set(std::string_view host, in_port_t port);
 
     std::string_view host() const { return {host_, host_length_}; }
     in_port_t port() const { return port_; }
 
-    Link *link() { return links_[next_++ % link_count_]; }
+    Link *link(esputnik::AckMode lane) { return links_.next(lane); }
 
     /* A connection is there. */
     bool up() const;
@@ -62,9 +61,7 @@ private:
     explicit ClusterNode(Cluster *cluster) : cluster_(cluster) {}
 
     Cluster *cluster_;
-    Link **links_ = nullptr;
-    ngx_uint_t link_count_ = 0;
-    ngx_uint_t next_ = 0;
+    Links links_;
     in_port_t port_ = 0;
     size_t host_length_ = 0;
     char host_[esputnik::kMaxHostLength];
@@ -84,14 +81,16 @@ public:
 
     /* The link to the master of a slot; why, of none, is valid until the next
      * call. */
-    Found link_of(uint16_t slot, Link **link, std::string_view *why);
+    Found link_of(uint16_t slot, esputnik::AckMode lane, Link **link,
+                  std::string_view *why);
 
     void wait(ClusterWaiter *waiter);
     static void leave(ClusterWaiter *waiter);
 
     /* Where a redirection of the one behind `from` leads to; nullptr when
      * memory is short. */
-    Link *link_of(const esputnik::Redirect &to, const Link *from);
+    Link *link_of(const esputnik::Redirect &to, const Link *from,
+                  esputnik::AckMode lane);
 
     /* It is so from now on. */
     void moved(const esputnik::Redirect &to, const Link *from);

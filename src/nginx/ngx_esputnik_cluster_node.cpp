@@ -8,40 +8,14 @@ namespace ngx_esputnik {
 ClusterNode *ClusterNode::make(Cluster *cluster)
 {
     Target *target = cluster->target();
-    const TargetConf *conf = target->conf();
-
     auto *node = new (std::nothrow) ClusterNode(cluster);
-    if (node == nullptr) {
-        return nullptr;
-    }
-
-    node->links_ = static_cast<Link **>(
-        ngx_calloc(conf->connections * sizeof(Link *), conf->log));
-
-    while (node->links_ != nullptr && node->link_count_ < conf->connections) {
-        auto *link = new (std::nothrow) Link(target, node, node->link_count_,
-                                             Link::Kind::redis);
-        if (link == nullptr) {
-            break;
-        }
-        node->links_[node->link_count_++] = link;
-    }
-
-    if (node->link_count_ < conf->connections) {
+    if (node != nullptr
+        && !node->links_.make(target, node, Link::Kind::redis))
+    {
         delete node;
         return nullptr;
     }
     return node;
-}
-
-ClusterNode::~ClusterNode()
-{
-    while (link_count_ > 0) {
-        delete links_[--link_count_];
-    }
-    if (links_ != nullptr) {
-        ngx_free(links_);
-    }
 }
 
 void ClusterNode::set(std::string_view host, in_port_t port)
@@ -53,8 +27,8 @@ void ClusterNode::set(std::string_view host, in_port_t port)
 
 bool ClusterNode::up() const
 {
-    for (ngx_uint_t i = 0; i < link_count_; i++) {
-        if (links_[i]->state() == Link::State::ready) {
+    for (const Link *link : links_) {
+        if (link->state() == Link::State::ready) {
             return true;
         }
     }
@@ -63,8 +37,8 @@ bool ClusterNode::up() const
 
 bool ClusterNode::unused() const
 {
-    for (ngx_uint_t i = 0; i < link_count_; i++) {
-        if (!links_[i]->unused()) {
+    for (const Link *link : links_) {
+        if (!link->unused()) {
             return false;
         }
     }
@@ -73,8 +47,8 @@ bool ClusterNode::unused() const
 
 void ClusterNode::close()
 {
-    for (ngx_uint_t i = 0; i < link_count_; i++) {
-        links_[i]->close();
+    for (Link *link : links_) {
+        link->close();
     }
     closed = true;
     closed_at = ngx_current_msec;

@@ -324,6 +324,7 @@ void Link::secured()
 
 void Link::greet()
 {
+    era_++;
     owner_->connected(this);
 
     if (!compose_greeting()) {

@@ -70,6 +70,7 @@ void Delivery::end_all()
 void Delivery::drop()
 {
     rest();
+    patient_ = false;
 
     if (stock_size == kStock || plan_.events() > kStockEvents) {
         delete this;
@@ -84,8 +85,11 @@ void Delivery::drop()
 void Delivery::abandon()
 {
     for (Part &part : parts_) {
-        if (part.open && part.op.link != nullptr) {
-            part.op.link->cancel(&part.op);
+        if (part.open) {
+            if (part.op.link != nullptr) {
+                part.op.link->cancel(&part.op);
+            }
+            leave_ack(&part);
         }
     }
     drop();
@@ -97,6 +101,7 @@ bool Delivery::send(Target *target, const esputnik::Ack &ack,
     target_ = target;
     timer_.log = target->log();
     ack_ = ack;
+    timeout_ = timeout;
     deadline_ = ngx_current_msec + timeout;
     owner_ = owner;
     done_ = nullptr;       /* not before all parts have been sent */
@@ -121,6 +126,7 @@ bool Delivery::send(Target *target, const esputnik::Ack &ack,
     for (size_t i = 0; i < parts_.size(); i++) {
         Part &part = parts_[i];
         part.op.done = on_reply;
+        part.confirmation.op.done = on_confirmed;
         part.delivery = this;
         part.index = i;
         part.form = esputnik::PushForm::evalsha;
@@ -153,7 +159,7 @@ Link *Delivery::link_for(Part *part)
     Cluster *cluster = target_->cluster();
 
     if (cluster == nullptr) {
-        return target_->link();
+        return target_->link(ack_.mode);
     }
 
     Link *link = part->hop;
@@ -164,7 +170,8 @@ Link *Delivery::link_for(Part *part)
         return link;
     }
 
-    switch (cluster->link_of(plan_.slot(part->index), &link, &why)) {
+    switch (cluster->link_of(plan_.slot(part->index), ack_.mode, &link, &why))
+    {
 
     case Cluster::Found::link:
         return link;
@@ -190,7 +197,6 @@ void Delivery::send_part(Part *part)
         static_cast<ngx_msec_int_t>(deadline_ - ngx_current_msec);
 
     part->way = Way::sent;
-    part->replied = false;
     part->refused = false;
 
     if (left <= 0) {
@@ -207,15 +213,14 @@ void Delivery::send_part(Part *part)
     const std::string_view asking =
         part->ask ? esputnik::kAsking : std::string_view();
     const size_t size = plan_.size(part->index, part->form);
-    const uint32_t replies = 1 + (ack_bytes_.empty() ? 0 : 1)
-                             + (part->ask ? 1 : 0);
+    const uint32_t replies = part->ask ? 2 : 1;
 
     part->asked = part->asking = part->ask;
     part->ask = false;
     part->link = link_ = link;
 
-    char *out = link->send(&part->op, asking.size() + size + ack_bytes_.size(),
-                           replies, static_cast<ngx_msec_t>(left));
+    char *out = link->send(&part->op, asking.size() + size, replies,
+                           static_cast<ngx_msec_t>(left));
     if (out == nullptr) {
         fail(End::not_sent, link->refusal());
         close(part);
@@ -226,26 +231,66 @@ void Delivery::send_part(Part *part)
         ngx_memcpy(out, asking.data(), asking.size());
         out += asking.size();
     }
-    out = plan_.write(part->index, part->form, out);
+    (void) plan_.write(part->index, part->form, out);
+    ask_ack(part, static_cast<ngx_msec_t>(left));
+}
+
+void Delivery::ask_ack(Part *part, ngx_msec_t timeout)
+{
     if (!ack_bytes_.empty()) {
-        ngx_memcpy(out, ack_bytes_.data(), ack_bytes_.size());
+        part->confirmation.question = {ack_bytes_.data(), ack_bytes_.size()};
+        part->link->confirm(&part->confirmation, &part->op, timeout);
     }
+}
+
+void Delivery::leave_ack(Part *part)
+{
+    if (part->confirmation.op.link != nullptr) {
+        part->confirmation.op.link->cancel(&part->confirmation);
+    }
+}
+
+/* Another connection would confirm what it has written itself, which is
+ * nothing. */
+void Delivery::ask_again(Part *part)
+{
+    if (part->link->era() != part->era
+        || part->link->state() != Link::State::ready)
+    {
+        fail(End::unknown, "the connection was lost before a confirmation");
+        close(part);
+        return;
+    }
+    part->way = Way::stored;
+    ask_ack(part, timeout_);
 }
 
 /* For the parts that wait. */
 void Delivery::arm()
 {
-    ngx_msec_t when = deadline_;
+    bool any = false;
+    ngx_msec_int_t wait = 0;
 
     for (const Part &part : parts_) {
-        if (part.open && part.way == Way::pause
-            && static_cast<ngx_msec_int_t>(part.wake - when) < 0)
+        ngx_msec_t when = deadline_;
+
+        if (!part.open
+            || (part.way != Way::map && part.way != Way::pause
+                && part.way != Way::doubt))
+        {
+            continue;
+        }
+        if (part.way == Way::doubt
+            || (part.way == Way::pause
+                && static_cast<ngx_msec_int_t>(part.wake - when) < 0))
         {
             when = part.wake;
         }
-    }
 
-    const auto wait = static_cast<ngx_msec_int_t>(when - ngx_current_msec);
+        const auto left = static_cast<ngx_msec_int_t>(when - ngx_current_msec);
+        wait = any ? ngx_min(wait, left) : left;
+        any = true;
+    }
 
     if (timer_.timer_set) {
         ngx_del_timer(&timer_);
@@ -261,16 +306,23 @@ void Delivery::on_timer(ngx_event_t *ev) noexcept
     bool more = false;
 
     for (Part &part : d->parts_) {
-        if (!part.open || (part.way != Way::map && part.way != Way::pause)) {
+        if (!part.open) {
             continue;
         }
-        if (late
-            || (part.way == Way::pause
-                && static_cast<ngx_msec_int_t>(now - part.wake) >= 0))
+
+        const bool due = static_cast<ngx_msec_int_t>(now - part.wake) >= 0;
+
+        if (part.way == Way::doubt && due) {
+            d->ask_again(&part);
+        } else if ((part.way == Way::map && late)
+                   || (part.way == Way::pause && (late || due)))
         {
             d->send_part(&part);
         }
-        more = more || (part.open && part.way != Way::sent);
+
+        more = more
+               || (part.open && part.way != Way::sent
+                   && part.way != Way::stored);
     }
 
     if (more && !d->timer_.timer_set) {

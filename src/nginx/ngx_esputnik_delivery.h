@@ -1,8 +1,8 @@
 /*
  * A plan of pushes on its way to Redis: each part to its link, once more with
  * its script where Redis does not know it, on to where a cluster sends it, and
- * the confirmation that esputnik_ack asks for behind it.  For whatever is more than one plain push,
- * and for the drain of a spool.
+ * the confirmation that esputnik_ack asks for behind it.  For whatever is more
+ * than one plain push, and for the drain of a spool.
  *
  * Ownership: taken from the worker's stock and given back when done() returns,
  * by abandon(), or by drop().  The plan's keys and values are its owner's and
@@ -53,6 +53,11 @@ public:
     bool send(Target *target, const esputnik::Ack &ack, ngx_msec_t timeout,
               void *owner, Done done);
 
+    /* For the next send(): what is stored and not confirmed is asked about
+     * again for as long as its connection lasts, instead of being told as weak.
+     * The worker's shutdown ends it. */
+    void be_patient() { patient_ = true; }
+
     Verdict verdict() const;
 
     /* The link that was used last; nullptr before. */
@@ -71,6 +76,8 @@ private:
         again,        /* is sent once more when its replies have all come */
         map,          /* waits for the cluster's first map */
         pause,        /* waits until wake */
+        stored,       /* waits for the confirmation */
+        doubt,        /* waits until wake to ask for it again */
     };
 
     struct Part {
@@ -80,9 +87,11 @@ private:
         esputnik::PushForm form;
         Way way;
         bool open;
-        bool replied;       /* the push's own reply has come */
-        bool refused;       /* and was an error: nothing to confirm */
+        bool refused;       /* the push's reply was an error */
         bool asking;        /* the reply to ASKING has not come yet */
+
+        Confirmation confirmation;
+        ngx_uint_t era;     /* of the link that has stored it */
 
         /* in a cluster */
         esputnik::CommandWay hops;
@@ -106,11 +115,17 @@ private:
     static void on_map(ClusterWaiter *waiter, std::string_view why) noexcept;
     static bool on_reply(Op *op, Outcome outcome, const esputnik::Reply *reply,
                          bool last, std::string_view why) noexcept;
+    static bool on_confirmed(Op *op, Outcome outcome,
+                             const esputnik::Reply *reply, bool last,
+                             std::string_view why) noexcept;
 
     bool take_reply(Part *part, const esputnik::Reply &reply);
     bool take_redirect(Part *part, const esputnik::Reply &reply,
                        esputnik::RedisError error);
     bool take_ack(Part *part, const esputnik::Reply &reply);
+    void ask_ack(Part *part, ngx_msec_t timeout);
+    void leave_ack(Part *part);
+    void ask_again(Part *part);
     void send_part(Part *part);
     Link *link_for(Part *part);
     void arm();
@@ -130,6 +145,8 @@ private:
     Target *target_ = nullptr;
     esputnik::Ack ack_;
     esputnik::Buffer ack_bytes_;
+    bool patient_ = false;
+    ngx_msec_t timeout_ = 0;
     ngx_msec_t deadline_ = 0;
     void *owner_ = nullptr;
     Done done_ = nullptr;

@@ -7,6 +7,12 @@
 
 namespace ngx_esputnik {
 
+namespace {
+
+constexpr ngx_msec_t kDoubt = 500;  /* before a confirmation is asked for again */
+
+} // namespace
+
 bool Delivery::on_reply(Op *op, Outcome outcome, const esputnik::Reply *reply,
                         bool last, std::string_view why) noexcept
 {
@@ -14,6 +20,7 @@ bool Delivery::on_reply(Op *op, Outcome outcome, const esputnik::Reply *reply,
     Delivery *d = part->delivery;
 
     if (outcome != Outcome::reply) {
+        d->leave_ack(part);
         d->fail(outcome == Outcome::unknown ? End::unknown : End::not_sent,
                 why);
         d->close(part);
@@ -22,6 +29,7 @@ bool Delivery::on_reply(Op *op, Outcome outcome, const esputnik::Reply *reply,
     }
 
     if (!d->take_reply(part, *reply)) {
+        d->leave_ack(part);
         if (!last) {
             op->link->cancel(op);
         }
@@ -35,20 +43,61 @@ bool Delivery::on_reply(Op *op, Outcome outcome, const esputnik::Reply *reply,
     if (last) {
         switch (part->way) {
         case Way::again:
+            d->leave_ack(part);
             d->send_part(part);
             break;
         case Way::pause:
+            d->leave_ack(part);
             d->arm();
             break;
         case Way::sent:
         case Way::map:
-            d->close(part);
+        case Way::stored:
+        case Way::doubt:
+            if (part->refused) {
+                d->leave_ack(part);
+                d->close(part);
+            } else if (d->ack_bytes_.empty()) {
+                d->plan_.set_stored(part->index);
+                d->close(part);
+            } else {
+                part->way = Way::stored;
+                part->era = part->link->era();
+            }
             break;
         }
         d->finish();
     }
 
     return true;
+}
+
+/* Only after the push itself was answered, and stored. */
+bool Delivery::on_confirmed(Op *op, Outcome outcome,
+                            const esputnik::Reply *reply, bool,
+                            std::string_view why) noexcept
+{
+    auto *part = reinterpret_cast<Part *>(reinterpret_cast<char *>(op)
+                                          - offsetof(Part, confirmation));
+    Delivery *d = part->delivery;
+    bool known = true;
+
+    if (outcome != Outcome::reply) {
+        d->fail(End::unknown, why);
+        d->close(part);
+    } else if (d->take_ack(part, *reply)) {
+        if (part->way == Way::stored) {
+            d->close(part);
+        }
+    } else {
+        d->fail(End::unknown, "Redis sent a reply of another kind than the "
+                              "command has");
+        d->close(part);
+        known = false;
+    }
+
+    d->finish();
+    return known;
 }
 
 /* False when it is no reply to what was sent. */
@@ -60,11 +109,6 @@ bool Delivery::take_reply(Part *part, const esputnik::Reply &reply)
         return reply.is_error() || reply.is_status("OK");
     }
 
-    if (part->replied) {
-        return take_ack(part, reply);
-    }
-
-    part->replied = true;
     esputnik::RedisError error = esputnik::RedisError::none;
 
     switch (plan_.read(part->index, reply, &counts_, &error)) {
@@ -124,7 +168,7 @@ bool Delivery::take_redirect(Part *part, const esputnik::Reply &reply,
 
     case esputnik::NextHop::Kind::send:
     case esputnik::NextHop::Kind::ask:
-        part->hop = cluster->link_of(hop.to, part->link);
+        part->hop = cluster->link_of(hop.to, part->link, ack_.mode);
         if (part->hop == nullptr) {
             return false;
         }
@@ -148,25 +192,33 @@ bool Delivery::take_redirect(Part *part, const esputnik::Reply &reply,
     return false;
 }
 
+/* False when it is no reply to the question. */
 bool Delivery::take_ack(Part *part, const esputnik::Reply &reply)
 {
-    if (part->way != Way::sent || part->refused) {
-        return true;  /* nothing was stored that could be confirmed */
-    }
-
     esputnik::RedisError error = esputnik::RedisError::none;
     const esputnik::AckResult result = read_ack(reply, ack_, &error);
 
     if (result == esputnik::AckResult::protocol) {
         return false;
     }
-
-    if (result != esputnik::AckResult::done) {
-        note_error(error);
-        fail(End::weak, result == esputnik::AckResult::refused
-                            ? reply.text()
-                            : std::string_view(ack_text(result, ack_)));
+    if (result == esputnik::AckResult::done) {
+        plan_.set_stored(part->index);
+        return true;
     }
+
+    const std::string_view why = result == esputnik::AckResult::refused
+                                     ? reply.text()
+                                     : std::string_view(ack_text(result, ack_));
+    if (patient_ && !ngx_exiting && !ngx_terminate) {
+        target_->complain(part->link->peer(), why);
+        part->way = Way::doubt;
+        part->wake = ngx_current_msec + kDoubt;
+        arm();
+        return true;
+    }
+
+    note_error(error);
+    fail(End::weak, why);
     return true;
 }
 

@@ -25,6 +25,28 @@ void Link::forget(uint64_t until, Outcome outcome, std::string_view why)
     }
 }
 
+/* A question whose command the old connection has answered would be answered
+ * at once on a new one, which has written nothing. */
+void Link::forget_questions(uint64_t from, std::string_view why)
+{
+    for (uint64_t n = from; n < pipeline_.last(); n++) {
+        if (n < pipeline_.first()) {
+            continue;
+        }
+
+        esputnik::Pipeline::Slot &slot = pipeline_.slot(n);
+        auto *op = static_cast<Op *>(slot.owner);
+
+        if (op != nullptr && op->confirms != nullptr
+            && op->confirms->link == nullptr)
+        {
+            slot.owner = nullptr;
+            op->link = nullptr;
+            (void) op->done(op, Outcome::unknown, nullptr, true, why);
+        }
+    }
+}
+
 void Link::down(std::string_view why)
 {
     const bool was_ready = state_ == State::ready;
@@ -47,7 +69,7 @@ void Link::down(std::string_view why)
     const uint64_t unknown = pipeline_.first() + pipeline_.disconnect();
     const uint64_t last = pipeline_.last();
 
-    if (kind_ != Kind::master) {
+    if (kind_ != Kind::master || unfit_) {
         if (was_ready) {
             /* closed while nobody used it: no sign of trouble */
             backoff_.lost(awaiting ? lasted : esputnik::kBackoffMax);
@@ -65,13 +87,16 @@ void Link::down(std::string_view why)
         count::not_connected(target_->conf());
     }
 
-    if (!leaving) {
+    if (!leaving && !unfit_) {
         falling_ = true;
         owner_->lost(this, lasted);
         falling_ = false;
     }
 
     forget(unknown, Outcome::unknown, why);
+    if (lane_ != esputnik::AckMode::memory) {
+        forget_questions(unknown, why);
+    }
 
     if (held_) {
         /* hold() has said why */
@@ -130,6 +155,7 @@ void Link::hold(std::string_view why)
 void Link::close()
 {
     disconnect(true);
+    forget(pipeline_.last(), Outcome::unknown, "the connection was closed");
     held_ = backing_off_ = false;
     backoff_ = esputnik::Backoff();
     timer_event_.cancelable = 1;

@@ -219,6 +219,8 @@ void Drain::send()
         return;
     }
 
+    /* a batch that is stored is not pushed once more for a replica's sake */
+    delivery_->be_patient();
     if (!delivery_->send(target, conf->ack, conf->target->timeout, this,
                          on_delivered))
     {

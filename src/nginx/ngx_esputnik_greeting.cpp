@@ -62,7 +62,14 @@ bool Link::compose_greeting()
         return false;
     }
 
-    return kind_ != Kind::master || add_step(Step::role, {"ROLE"});
+    if (kind_ == Kind::master && !add_step(Step::role, {"ROLE"})) {
+        return false;
+    }
+
+    /* before anything is stored that could not be confirmed; of WAIT it is
+     * known that there is one */
+    return lane_ != esputnik::AckMode::aof
+           || add_step(Step::probe, {"WAITAOF", "1", "0", "1"});
 }
 
 void Link::write_greeting()
@@ -105,7 +112,22 @@ void Link::greeted(const esputnik::Reply &reply)
 {
     const Step step = steps_[step_++];
 
-    if (step == Step::role) {
+    if (step == Step::probe) {
+        esputnik::Ack ack;
+        esputnik::RedisError error;
+        ack.mode = lane_;
+
+        const auto result = read_ack(reply, ack, &error);
+        unfit_ = reply.is_error();
+        if (unfit_) {
+            count::redis_error(target_->conf(), error);
+            down(result == esputnik::AckResult::unsupported
+                     ? std::string_view(ack_text(result, ack))
+                     : reply.text());
+            return;
+        }
+
+    } else if (step == Step::role) {
         const char *why = owner_->refuses(this, reply);
         if (why != nullptr) {
             down(why);

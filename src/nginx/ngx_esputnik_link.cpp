@@ -10,6 +10,11 @@ namespace ngx_esputnik {
 
 namespace {
 
+/* A timer that fires so late says that the worker stood still, not Redis: what
+ * was to be written just then gets a little more time. */
+constexpr ngx_msec_t kStall = 100;
+constexpr ngx_msec_t kGrace = 250;
+
 bool passed(ngx_msec_t now, ngx_msec_t when)
 {
     return static_cast<ngx_msec_int_t>(now - when) >= 0;
@@ -17,9 +22,12 @@ bool passed(ngx_msec_t now, ngx_msec_t when)
 
 } // namespace
 
-Link::Link(Target *target, LinkOwner *owner, ngx_uint_t number, Kind kind)
-    : target_(target), owner_(owner), number_(number), kind_(kind)
+Link::Link(Target *target, LinkOwner *owner, ngx_uint_t number, Kind kind,
+           esputnik::AckMode lane)
+    : target_(target), owner_(owner), number_(number), kind_(kind), lane_(lane)
 {
+    ngx_queue_init(&questions_);
+
     ngx_memzero(&self_, sizeof(self_));
     self_.fd = static_cast<ngx_socket_t>(-1);
     self_.data = this;
@@ -71,7 +79,10 @@ void Link::on_flush(ngx_event_t *ev) noexcept
 
 void Link::on_timer(ngx_event_t *ev) noexcept
 {
-    of(ev)->expire();
+    Link *link = of(ev);
+
+    link->expire();
+    link->tell();
 }
 
 /* At the end of a turn and where the state changes. */
@@ -148,6 +159,7 @@ char *Link::send(Op *op, size_t size, uint32_t replies, ngx_msec_t timeout)
         op->link = this;
         op->slot = pipeline_.newest();
         op->deadline = deadline;
+        op->confirms = nullptr;
     }
 
     arm(deadline);
@@ -156,11 +168,25 @@ char *Link::send(Op *op, size_t size, uint32_t replies, ngx_msec_t timeout)
         connection_->idle = 0;
     }
 
+    post_flush();
+    return out;
+}
+
+void Link::post_flush()
+{
     if (state_ == State::ready && !flush_event_.posted) {
         ngx_post_event(&flush_event_, &ngx_posted_next_events);
     }
+}
 
-    return out;
+void Link::confirm(Confirmation *c, Op *command, ngx_msec_t timeout)
+{
+    c->op.link = this;
+    c->op.confirms = command;
+    c->op.deadline = ngx_current_msec + timeout;
+    c->waits = true;
+    ngx_queue_insert_tail(&questions_, &c->queue);
+    post_flush();
 }
 
 void Link::cancel(Op *op)
@@ -168,6 +194,17 @@ void Link::cancel(Op *op)
     if (op->link == this) {
         pipeline_.disown(op->slot);
         op->link = nullptr;
+    }
+}
+
+void Link::cancel(Confirmation *c)
+{
+    if (c->waits) {
+        c->waits = false;
+        ngx_queue_remove(&c->queue);
+        c->op.link = nullptr;
+    } else {
+        cancel(&c->op);
     }
 }
 
@@ -185,26 +222,65 @@ void Link::arm(ngx_msec_t when)
 
     const auto wait = static_cast<ngx_msec_int_t>(when - ngx_current_msec);
     ngx_add_timer(&timer_event_, static_cast<ngx_msec_t>(ngx_max(wait, 1)));
+    due_ = timer_event_.timer.key;
+}
+
+/* Of the commands whose time is up, those that have not begun to be written
+ * leave the queue: nobody is told that an event was not stored while it is on
+ * its way.  grace: how much longer they may stay instead. */
+void Link::withdraw_late(ngx_msec_t grace)
+{
+    bool any = false;
+
+    for (uint64_t n = pipeline_.first(); n < pipeline_.last(); n++) {
+        auto *op = static_cast<Op *>(pipeline_.slot(n).owner);
+
+        if (op == nullptr || !passed(ngx_current_msec, op->deadline)
+            || pipeline_.was_begun(n))
+        {
+            continue;
+        }
+        if (grace != 0) {
+            op->deadline = ngx_current_msec + grace;
+        } else {
+            any = pipeline_.withdraw(n) || any;
+        }
+    }
+
+    if (any) {
+        pipeline_.compact();
+    }
 }
 
 void Link::expire()
 {
+    const ngx_msec_t late = ngx_current_msec - due_;
     const ngx_msec_t silence = target_->conf()->timeout;
-
     ngx_msec_t next = 0;
     bool more = false;
+
+    if (state_ == State::ready && !pipeline_.empty()) {
+        /* what came while the worker was busy elsewhere has come in time */
+        connection_->read->ready = 1;
+        read();
+    }
 
     if (state_ == State::ready && !pipeline_.empty()) {
         next = progress_ + silence;
         more = true;
 
-        if (passed(ngx_current_msec, next)) {
+        if (!pipeline_.was_begun(pipeline_.first())) {
+            next = ngx_current_msec + silence;
+
+        } else if (passed(ngx_current_msec, next)) {
             /* Nothing at all came for as long as a request may wait: the peer
              * is frozen or gone.  A slow one that answers keeps its link. */
             down("Redis does not answer");
             return;
         }
     }
+
+    withdraw_late(state_ == State::ready && late >= kStall ? kGrace : 0);
 
     for (uint64_t n = pipeline_.first(); n < pipeline_.last(); n++) {
         if (n < pipeline_.first()) {
@@ -218,11 +294,12 @@ void Link::expire()
         }
 
         if (passed(ngx_current_msec, op->deadline)) {
-            const bool sent = pipeline_.was_written(n);
+            const Outcome outcome = slot.replies != 0 ? Outcome::unknown
+                                                      : Outcome::not_sent;
             slot.owner = nullptr;
             op->link = nullptr;
-            (void) op->done(op, sent ? Outcome::unknown : Outcome::not_sent, nullptr,
-                     true, "Redis did not answer in time");
+            (void) op->done(op, outcome, nullptr, true,
+                            "Redis did not answer in time");
             continue;
         }
 
@@ -232,7 +309,12 @@ void Link::expire()
         }
     }
 
-    if (more) {
+    pipeline_.sweep();
+
+    if (pipeline_.empty()) {
+        pipeline_.clear();
+        idle();
+    } else if (more) {
         arm(next);
     }
 }

@@ -9,6 +9,12 @@
  * the connection is ready waits for it.  All that was queued in one turn of
  * the event loop leaves in one write.
  *
+ * While Redis waits for replicas or for the disk it executes nothing else of
+ * the connection.  So commands that are to be confirmed have links of their own
+ * (a lane for each AckMode), and there they go in groups: all that were queued
+ * while the last group was being confirmed, and behind them their questions,
+ * of which the first one takes all the time there is.
+ *
  * Ownership: a Link belongs to its Target.  An Op belongs to the one who sends
  * it and must stay where it is until done() was called for its last reply, or
  * cancel().  Everything runs in the worker's one thread.
@@ -24,6 +30,7 @@
 #include "ngx_esputnik_op.h"
 #include "ngx_esputnik_tls.h"
 
+#include "esputnik_ack.h"
 #include "esputnik_array.h"
 #include "esputnik_backoff.h"
 #include "esputnik_cluster.h"
@@ -92,7 +99,8 @@ public:
         sentinel,
     };
 
-    Link(Target *target, LinkOwner *owner, ngx_uint_t number, Kind kind);
+    Link(Target *target, LinkOwner *owner, ngx_uint_t number, Kind kind,
+         esputnik::AckMode lane = esputnik::AckMode::memory);
     ~Link();
 
     Link(const Link &) = delete;
@@ -106,8 +114,15 @@ public:
      */
     char *send(Op *op, size_t size, uint32_t replies, ngx_msec_t timeout);
 
-    /* The Op's owner does not wait any more; the command's place stays. */
+    /* Asks about a command that was sent in this turn, on a link whose lane is
+     * not AckMode::memory.  Op::done() as of a command; it comes only after the
+     * command's own, and not at all when that was not answered: then cancel()
+     * is due. */
+    void confirm(Confirmation *c, Op *command, ngx_msec_t timeout);
+
+    /* The owner does not wait any more; a command's place stays. */
     void cancel(Op *op);
+    void cancel(Confirmation *c);
 
     std::string_view refusal() const { return view(reason_); }
 
@@ -127,7 +142,14 @@ public:
     Kind kind() const { return kind_; }
     ngx_uint_t number() const { return number_; }
     LinkOwner *owner() const { return owner_; }
-    bool unused() const { return pipeline_.empty(); }
+    bool unused() const
+    {
+        return pipeline_.empty() && ngx_queue_empty(&questions_);
+    }
+
+    /* Counts the connections: what was asked of one means nothing on the
+     * next. */
+    ngx_uint_t era() const { return era_; }
 
     /* The most bytes of a reply, from the next connection on. */
     void limit_replies(size_t bytes) { reply_limit_ = bytes; }
@@ -153,7 +175,7 @@ public:
     Target *target() const { return target_; }
 
 private:
-    enum class Step : uint8_t { auth, select, name, role };
+    enum class Step : uint8_t { auth, select, name, role, probe };
 
     static Link *of(ngx_event_t *ev)
     {
@@ -188,14 +210,18 @@ private:
     void greeted(const esputnik::Reply &reply);
     void ready();
 
-    /* traffic and the way down: ngx_esputnik_link.cpp */
+    /* traffic and the way down: ngx_esputnik_traffic.cpp, _disconnect.cpp */
     void read();
     bool take_replies(ngx_connection_t *c);
     void take_reply(const esputnik::Reply &reply);
     void flush();
+    void post_flush();
+    bool next_group();
     void write_early();
     void write_greeting();
     void expire();
+    void withdraw_late(ngx_msec_t grace);
+    void forget_questions(uint64_t from, std::string_view why);
     void arm(ngx_msec_t when);
     void down(std::string_view why);
     void forget(uint64_t until, Outcome outcome, std::string_view why);
@@ -210,10 +236,14 @@ private:
     LinkOwner *owner_;
     ngx_uint_t number_;
     Kind kind_;
+    esputnik::AckMode lane_;
     State state_ = State::down;
     bool held_ = false;
     bool wanted_ = false;                 /* somebody has sent a command */
     bool falling_ = false;                /* in down() */
+    bool unfit_ = false;                  /* it cannot do what the lane is for:
+                                             no sign of a lost server */
+    ngx_uint_t era_ = 0;
 
     ngx_connection_t *connection_ = nullptr;
     ngx_pool_t *pool_ = nullptr;          /* of the connection, for nginx */
@@ -224,6 +254,10 @@ private:
     Look look_;
 
     esputnik::Pipeline pipeline_;
+    ngx_queue_t questions_;               /* of Confirmation, for the group
+                                             that is written next */
+    uint64_t group_ = 0;                  /* the first slot behind the group
+                                             that is under way */
     esputnik::ReplyDecoder decoder_;
     size_t reply_limit_ = 0;              /* 0: the decoder's own */
     esputnik::Backoff backoff_;
@@ -232,7 +266,7 @@ private:
 
     esputnik::Buffer greeting_;           /* AUTH, SELECT …; wiped when sent */
     size_t greeting_sent_ = 0;
-    Step steps_[4];
+    Step steps_[5];
     unsigned step_ = 0;
     unsigned step_count_ = 0;
 
@@ -240,6 +274,7 @@ private:
                                              behind the two events */
     ngx_event_t flush_event_;
     ngx_event_t timer_event_;
+    ngx_msec_t due_ = 0;                  /* when it was to fire */
     ngx_msec_t progress_ = 0;             /* when Redis last answered, or was
                                              first given something to answer */
     ngx_msec_t ready_at_ = 0;

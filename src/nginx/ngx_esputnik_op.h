@@ -30,6 +30,16 @@ struct Op {
     uint64_t slot;
     ngx_msec_t deadline;   /* ngx_current_msec at which done(…) comes at the
                               latest */
+    Op *confirms;          /* of a Confirmation: the command that it is about */
+};
+
+/* The question, behind a command on the same link, whether Redis has done more
+ * than execute it. */
+struct Confirmation {
+    Op op;                 /* first: an Op * is its Confirmation * */
+    std::string_view question;  /* WAIT … or WAITAOF …, its owner's */
+    ngx_queue_t queue;
+    bool waits;            /* in the queue of those to be asked */
 };
 
 /* One that knows whose it is. */

@@ -29,10 +29,10 @@ char *append(Link *link, Op *op, const esputnik::Buffer &bytes,
 
 Sentinel::Sentinel(Target *target) : target_(target)
 {
-    address_ = {{on_address, nullptr, 0, 0}, this};
-    role_ = {{on_role, nullptr, 0, 0}, this};
-    subscription_ = {{on_subscribed, nullptr, 0, 0}, this};
-    ping_ = {{on_pong, nullptr, 0, 0}, this};
+    address_ = {{on_address, nullptr, 0, 0, nullptr}, this};
+    role_ = {{on_role, nullptr, 0, 0, nullptr}, this};
+    subscription_ = {{on_subscribed, nullptr, 0, 0, nullptr}, this};
+    ping_ = {{on_pong, nullptr, 0, 0, nullptr}, this};
 
     ngx_memzero(&self_, sizeof(self_));
     self_.fd = static_cast<ngx_socket_t>(-1);
@@ -202,14 +202,16 @@ void Sentinel::move()
 {
     Link *there = nullptr;
 
-    for (ngx_uint_t i = 0; i < master_count_ && located_; i++) {
-        Link *link = masters_[i];
-
+    for (Link *link : *masters_) {
+        if (!located_) {
+            break;
+        }
         if (link->state() == Link::State::ready
             && link->is_at(follower_.host(), follower_.port()))
         {
             link->release();
-            there = link;
+            /* the first ones are not kept by a WAIT */
+            there = there != nullptr ? there : link;
         } else {
             link->move();
         }
@@ -243,8 +245,7 @@ bool Sentinel::on_role(Op *op, Outcome outcome, const esputnik::Reply *reply,
 
     if (step.kind != Step::Kind::ready) {
         sentinel->located_ = false;
-        for (ngx_uint_t i = 0; i < sentinel->master_count_; i++) {
-            Link *link = sentinel->masters_[i];
+        for (Link *link : *sentinel->masters_) {
             if (link->state() == Link::State::ready) {
                 link->leave("it is no master any more");
             }
@@ -265,9 +266,9 @@ void Sentinel::pause(ngx_msec_t ms, std::string_view why)
     const u_char *end = ngx_snprintf(text, sizeof(text),
                                      "the master cannot be found: %V", &reason);
 
-    for (ngx_uint_t i = 0; i < master_count_; i++) {
-        masters_[i]->hold({reinterpret_cast<char *>(text),
-                           static_cast<size_t>(end - text)});
+    for (Link *link : *masters_) {
+        link->hold({reinterpret_cast<char *>(text),
+                    static_cast<size_t>(end - text)});
     }
 }
 
@@ -275,8 +276,8 @@ void Sentinel::on_timer(ngx_event_t *ev) noexcept
 {
     Sentinel *s = of(ev);
 
-    for (ngx_uint_t i = 0; i < s->master_count_; i++) {
-        s->masters_[i]->release();
+    for (Link *link : *s->masters_) {
+        link->release();
     }
 
     if (s->calming_) {

@@ -11,7 +11,7 @@
 #define NGX_ESPUTNIK_SENTINEL_H
 
 #include "ngx_esputnik.h"
-#include "ngx_esputnik_link.h"
+#include "ngx_esputnik_links.h"
 
 #include "esputnik_sentinel.h"
 
@@ -24,11 +24,7 @@ public:
     ~Sentinel();
 
     /* The links to the master, which are gone before this is. */
-    void guide(Link **masters, ngx_uint_t count)
-    {
-        masters_ = masters;
-        master_count_ = count;
-    }
+    void guide(Links *masters) { masters_ = masters; }
 
     bool where(Link *link, Place *place) override;
     void connected(Link *link) override;
@@ -70,8 +66,7 @@ private:
     void ping();
 
     Target *target_;
-    Link **masters_ = nullptr;
-    ngx_uint_t master_count_ = 0;
+    Links *masters_ = nullptr;
     Link **sentinels_ = nullptr;      /* one for each server, and last the one
                                          that listens */
     ngx_uint_t server_count_ = 0;

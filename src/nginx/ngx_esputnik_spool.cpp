@@ -215,7 +215,9 @@ SpoolResult Spool::append(const esputnik::PushPlan &plan, SpoolWaiter *waiter)
     esputnik::RecordBuilder builder(&pending_);
 
     for (size_t part = 0; part < plan.parts(); part++) {
-        if (!build(builder, plan, part, view(conf_->target->name), now_ms)) {
+        if (!plan.stored(part)
+            && !build(builder, plan, part, view(conf_->target->name), now_ms))
+        {
             pending_.truncate(before);
             return SpoolResult::failed;
         }
@@ -229,7 +231,7 @@ SpoolResult Spool::append(const esputnik::PushPlan &plan, SpoolWaiter *waiter)
     pending_charge_ += charge;
 
     /* from here on every worker queues behind */
-    uint64_t sequence = shared().take(plan.parts(), now_us());
+    uint64_t sequence = shared().take(plan.parts_left(), now_us());
     (void) ngx_atomic_cmp_set(&conf_->shared->oldest_ms, 0, now_ms);
     for (size_t at = before; at < pending_.size(); ) {
         esputnik::RecordHeader header;

@@ -19,7 +19,7 @@ Target *all_targets;
 
 Target::Target(TargetConf *conf) : conf_(conf)
 {
-    length_ = {{on_length, nullptr, 0, 0}, this};
+    length_ = {{on_length, nullptr, 0, 0, nullptr}, this};
 }
 
 Target *Target::of(TargetConf *conf)
@@ -51,45 +51,23 @@ bool Target::make_links()
         return cluster_ != nullptr;
     }
 
-    links_ = static_cast<Link **>(
-        ngx_calloc(conf_->connections * sizeof(Link *), conf_->log));
-    if (links_ == nullptr) {
+    if (conf_->sentinel.len == 0) {
+        return links_.make(this, this, Link::Kind::redis);
+    }
+
+    sentinel_ = Sentinel::make(this);
+    if (sentinel_ == nullptr
+        || !links_.make(this, sentinel_, Link::Kind::master))
+    {
         return false;
     }
-
-    if (conf_->sentinel.len != 0) {
-        sentinel_ = Sentinel::make(this);
-        if (sentinel_ == nullptr) {
-            return false;
-        }
-    }
-
-    while (link_count_ < conf_->connections) {
-        auto *link = sentinel_ != nullptr
-                         ? new (std::nothrow) Link(this, sentinel_, link_count_,
-                                                   Link::Kind::master)
-                         : new (std::nothrow) Link(this, this, link_count_,
-                                                   Link::Kind::redis);
-        if (link == nullptr) {
-            return false;
-        }
-        links_[link_count_++] = link;
-    }
-
-    if (sentinel_ != nullptr) {
-        sentinel_->guide(links_, link_count_);
-    }
+    sentinel_->guide(&links_);
     return true;
 }
 
 Target::~Target()
 {
-    while (link_count_ > 0) {
-        delete links_[--link_count_];
-    }
-    if (links_ != nullptr) {
-        ngx_free(links_);
-    }
+    links_.clear();
     delete sentinel_;
     delete cluster_;
 }
@@ -132,13 +110,9 @@ Link *Target::link_to(std::string_view key)
 
     Link *link = nullptr;
     std::string_view why;
-    (void) cluster_->link_of(esputnik::key_slot(key), &link, &why);
+    (void) cluster_->link_of(esputnik::key_slot(key),
+                             esputnik::AckMode::memory, &link, &why);
     return link;
-}
-
-Link *Target::link()
-{
-    return link_count_ == 1 ? links_[0] : links_[next_++ % link_count_];
 }
 
 void Target::complain(std::string_view peer, std::string_view why)

@@ -8,7 +8,7 @@
 
 #include "ngx_esputnik.h"
 #include "ngx_esputnik_conf.h"
-#include "ngx_esputnik_link.h"
+#include "ngx_esputnik_links.h"
 #include "ngx_esputnik_log.h"
 
 #include "esputnik_full_lists.h"
@@ -32,7 +32,10 @@ public:
     ngx_log_t *log() const { return conf_->log; }
 
     /* The link that the next command goes to; not of a cluster's. */
-    Link *link();
+    Link *link(esputnik::AckMode lane = esputnik::AckMode::memory)
+    {
+        return links_.next(lane);
+    }
 
     /* The one to the list of this name; nullptr when there is none now. */
     Link *link_to(std::string_view key);
@@ -69,9 +72,7 @@ private:
     TargetConf *conf_;
     Sentinel *sentinel_ = nullptr;
     Cluster *cluster_ = nullptr;
-    Link **links_ = nullptr;
-    ngx_uint_t link_count_ = 0;
-    ngx_uint_t next_ = 0;
+    Links links_;
 
     /* the look at a list that was full */
     static bool on_length(Op *op, Outcome outcome,

@@ -15,16 +15,52 @@ constexpr size_t kReadSize = 16 * 1024;
 
 } // namespace
 
+/* Where commands are confirmed: false while the last group is. */
+bool Link::next_group()
+{
+    if (lane_ == esputnik::AckMode::memory
+        || pipeline_.unwritten_before(group_) != 0)
+    {
+        return true;
+    }
+    if (pipeline_.awaiting()) {
+        return false;
+    }
+
+    while (!ngx_queue_empty(&questions_)) {
+        Confirmation *c = ngx_queue_data(ngx_queue_head(&questions_),
+                                         Confirmation, queue);
+        c->waits = false;
+        ngx_queue_remove(&c->queue);
+
+        char *out = pipeline_.add(c->question.size(), &c->op, 1);
+        if (out == nullptr) {
+            c->op.link = nullptr;
+            (void) c->op.done(&c->op, Outcome::not_sent, nullptr, true,
+                              "the queue to Redis is full");
+            continue;
+        }
+        ngx_memcpy(out, c->question.data(), c->question.size());
+        c->op.slot = pipeline_.newest();
+    }
+
+    group_ = pipeline_.last();
+    return true;
+}
+
 void Link::flush()
 {
     ngx_connection_t *c = connection_;
 
-    if (state_ != State::ready) {
+    if (state_ != State::ready || !next_group() || connection_ != c) {
         return;
     }
 
     for ( ;; ) {
-        const esputnik::Pipeline::Span span = pipeline_.output();
+        esputnik::Pipeline::Span span = pipeline_.output();
+        if (lane_ != esputnik::AckMode::memory) {
+            span.size = ngx_min(span.size, pipeline_.unwritten_before(group_));
+        }
         if (span.size == 0) {
             return;
         }
@@ -56,7 +92,9 @@ void Link::write_early()
 {
     ngx_connection_t *c = connection_;
 
-    if (state_ != State::ready || c->ssl != nullptr) {
+    if (state_ != State::ready || c->ssl != nullptr
+        || lane_ != esputnik::AckMode::memory)
+    {
         return;
     }
 
@@ -129,6 +167,11 @@ void Link::read()
         return;
     }
 
+    if (lane_ != esputnik::AckMode::memory && !pipeline_.awaiting()
+        && pipeline_.unwritten() != 0)
+    {
+        post_flush();
+    }
     idle();
 }
 
@@ -234,7 +277,7 @@ void Link::take_reply(const esputnik::Reply &reply)
  * worker shuts down. */
 void Link::idle()
 {
-    if (state_ != State::ready || !pipeline_.empty()) {
+    if (state_ != State::ready || !unused()) {
         return;
     }
 

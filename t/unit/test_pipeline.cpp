@@ -159,8 +159,12 @@ START_TEST(slots_and_offsets)
 
     const uint64_t first = p.first();
     ck_assert(take(p, 10) == commands[0]);
-    ck_assert(p.was_written(first));
-    ck_assert(!p.was_written(first + 1));
+    ck_assert(p.was_begun(first));
+    ck_assert(!p.was_begun(first + 1));
+    ck_assert_uint_eq(p.unwritten_before(first), 0);
+    ck_assert_uint_eq(p.unwritten_before(first + 1), 0);
+    ck_assert_uint_eq(p.unwritten_before(first + 2), commands[1].size());
+    ck_assert_uint_eq(p.unwritten_before(p.last()), 301);
     ck_assert_uint_eq(p.unwritten(), 301);
     ck_assert_uint_eq(p.pending(), 311);
     answer(p);
@@ -297,7 +301,7 @@ static void cut_at(const std::vector<std::string> &commands, size_t cut,
     ck_assert_uint_eq(p.disconnect(), whole - answered);
     const uint64_t first = p.first();
     for (size_t i = answered; i < commands.size(); i++) {
-        ck_assert_int_eq(p.was_written(first + i - answered), i < whole);
+        ck_assert_int_eq(p.was_begun(first + i - answered), i < whole);
     }
     for (size_t i = answered; i < whole; i++) {
         p.pop();
@@ -505,6 +509,69 @@ START_TEST(cleared)
 }
 END_TEST
 
+/* What nobody wants any more is not written, and has no reply. */
+START_TEST(withdrawn)
+{
+    const auto commands = commands_of({10, 20000, 30, 40000, 50, 60});
+    Pipeline p;
+    uint64_t number[6];
+
+    for (size_t i = 0; i < commands.size(); i++) {
+        ck_assert(put(p, commands[i], i % 2 ? &owner_b : &owner_a));
+        number[i] = p.newest();
+    }
+    ck_assert(take(p, 15) == joined(commands).substr(0, 15));
+
+    ck_assert(!p.withdraw(number[0]));     /* written */
+    ck_assert(!p.withdraw(number[1]));     /* begun */
+    ck_assert(p.withdraw(number[2]));
+    ck_assert(p.withdraw(number[3]));
+    ck_assert(p.withdraw(number[5]));
+    ck_assert(!p.withdraw(number[5] + 1)); /* never queued */
+    p.compact();
+    p.sweep();
+    ck_assert_uint_eq(p.unwritten(), 20010 - 15 + 50);
+
+    ck_assert(put(p, "more", &owner_a));
+    ck_assert(take_all(p)
+              == joined(commands).substr(15, 20010 - 15) + commands[4]
+                     + "more");
+
+    ck_assert_ptr_eq(answer(p), &owner_a);
+    ck_assert_ptr_eq(answer(p), &owner_b);
+    ck_assert_uint_eq(p.first(), number[4]);
+    ck_assert_ptr_eq(answer(p), &owner_a);
+    ck_assert_ptr_eq(answer(p), &owner_a);
+    ck_assert(p.empty());
+    ck_assert(!p.withdraw(number[0]));     /* gone */
+
+    /* all that there is */
+    ck_assert(put(p, "one"));
+    ck_assert(put(p, "two"));
+    ck_assert(p.withdraw(p.newest()));
+    ck_assert(p.withdraw(p.newest() - 1));
+    p.compact();
+    p.sweep();
+    ck_assert(p.empty());
+    ck_assert_uint_eq(p.unwritten(), 0);
+    ck_assert_uint_eq(p.pending(), 0);
+    ck_assert(put(p, "three"));
+    ck_assert(take_all(p) == "three");
+    ck_assert_ptr_eq(answer(p), &owner_a);
+
+    /* what is sent again on the next connection is without it */
+    ck_assert(put(p, "four"));
+    ck_assert(put(p, "five"));
+    ck_assert(put(p, "six"));
+    ck_assert(take(p, 2) == "fo");
+    ck_assert(p.withdraw(p.newest() - 1));
+    p.compact();
+    p.sweep();
+    ck_assert_uint_eq(p.disconnect(), 0);
+    ck_assert(take_all(p) == "foursix");
+}
+END_TEST
+
 namespace {
 
 bool limit_memory(bool on)
@@ -617,6 +684,7 @@ START_TEST(random_work)
         std::string bytes;
         void *owner;
         uint32_t replies;
+        uint64_t number;
     };
 
     for (uint32_t seed = 1; seed <= 40; seed++) {
@@ -645,7 +713,7 @@ START_TEST(random_work)
         };
 
         for (int i = 0; i < 1500; i++) {
-            switch (random_below(8)) {
+            switch (random_below(9)) {
 
             case 0: case 1: case 2: {
                 const uint32_t kind = random_below(40);
@@ -654,8 +722,9 @@ START_TEST(random_work)
                          : kind < 5  ? random_below(70000)
                                      : random_below(2000));
                 Command c{bytes_of(added++, size), &owner_a,
-                          1 + random_below(3)};
+                          1 + random_below(3), 0};
                 ck_assert(put(p, c.bytes, c.owner, c.replies));
+                c.number = p.newest();
                 queue.push_back(c);
                 break;
             }
@@ -694,21 +763,46 @@ START_TEST(random_work)
             case 7:
                 if (!queue.empty() && random_below(2)) {
                     const size_t which = random_below(queue.size());
-                    p.disown(p.first() + which);
+                    p.disown(queue[which].number);
                     queue[which].owner = nullptr;
                 } else if (random_below(10) == 0) {
                     const size_t n = whole();
-                    ck_assert_uint_eq(p.disconnect(), n);
-                    for (size_t k = 0; k < n; k++) {
+                    const uint64_t until = p.first() + p.disconnect();
+                    ck_assert(n == queue.size()
+                              || until <= queue[n].number);
+                    ck_assert(n == 0 || until > queue[n - 1].number);
+                    while (p.first() < until) {
                         p.pop();
                     }
                     queue.erase(queue.begin(), queue.begin() + n);
                     written = 0;
                 }
                 break;
+
+            case 8: {
+                const uint32_t one_in = 1 + random_below(20);
+                size_t begin = 0;
+                for (size_t k = 0; k < queue.size();) {
+                    const size_t size = queue[k].bytes.size();
+                    if (random_below(one_in) == 0) {
+                        const bool can = begin >= written;
+                        ck_assert_int_eq(p.withdraw(queue[k].number), can);
+                        if (can) {
+                            queue.erase(queue.begin() + k);
+                            continue;
+                        }
+                    }
+                    begin += size;
+                    k++;
+                }
+                p.compact();
+                p.sweep();
+                break;
+            }
             }
 
-            ck_assert_uint_eq(p.size(), queue.size());
+            ck_assert_uint_ge(p.size(), queue.size());
+            ck_assert_int_eq(p.empty(), queue.empty());
             ck_assert_uint_eq(p.unwritten(), total() - written);
             ck_assert_uint_eq(p.pending(), total());
             ck_assert_int_eq(p.awaiting(), whole() != 0);
@@ -735,6 +829,7 @@ int main()
     tcase_add_test(t, slots_grow);
     tcase_add_test(t, blocks_are_reused);
     tcase_add_test(t, cleared);
+    tcase_add_test(t, withdrawn);
     tcase_add_test(t, no_memory);
     tcase_add_test(t, random_work);
     suite_add_tcase(s, t);
