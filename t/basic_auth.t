@@ -25,6 +25,8 @@ location /both {
 location /denied { deny all; esputnik_pass %%URL%%; }
 location /limited { limit_req zone=one; esputnik_pass %%URL%%; }
 location /only { limit_except POST { deny all; } esputnik_pass %%URL%%; }
+location /mirrored_by { mirror /by; esputnik_pass %%URL%%; esputnik_key original; }
+location /by { internal; esputnik_pass %%URL%%; esputnik_key by:$esputnik_contact_id; }
 location /mirrored { mirror /copy; esputnik_pass %%URL%%; esputnik_key original; }
 location /copy { internal; esputnik_pass %%URL%%; esputnik_key copy; }
 location /if {
@@ -84,5 +86,11 @@ is($redis->cmd('LLEN', 'original'), 2001, 'stored');
 accepted($http->request(POST => '/mirrored', body => $large, chunked => 1000), 2000,
          'in chunks, mirrored');
 is($redis->cmd('LLEN', 'original'), 4001, 'stored');
+
+
+# a subrequest has events of its own
+accepted($http->request(POST => '/mirrored_by', body => events(31, 32, 31)), 3, 'mirrored by contact');
+ok(wait_for(sub { $redis->cmd('LLEN', 'by:31') == 2 && $redis->cmd('LLEN', 'by:32') == 1 }, slow(3)),
+   'each event of the copy is where its own variables say');
 
 finish();

@@ -33,14 +33,22 @@ void on_request_end(void *data) noexcept
 
 Context *find_context(ngx_http_request_t *r)
 {
-    r = r->main;
-
     auto *ctx = static_cast<Context *>(
         ngx_http_get_module_ctx(r, ngx_esputnik_module));
 
+    if (ctx == nullptr && r != r->main) {
+        /* a subrequest that is none of ours: of the POST that it serves */
+        r = r->main;
+        ctx = static_cast<Context *>(
+            ngx_http_get_module_ctx(r, ngx_esputnik_module));
+    }
+
     if (ctx == nullptr && (r->internal || r->filter_finalize)) {
+        /* the pool is that of subrequests as well */
         for (ngx_pool_cleanup_t *c = r->pool->cleanup; c; c = c->next) {
-            if (c->handler == on_request_end) {
+            if (c->handler == on_request_end
+                && static_cast<Context *>(c->data)->request == r)
+            {
                 return static_cast<Context *>(c->data);
             }
         }
