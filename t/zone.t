@@ -115,6 +115,8 @@ is_deeply([keys %{ $load->by_status }], [200], 'under load: every answer was 200
 
 # too small for what the configuration has
 
+my $targets = join '', map {
+    "location = /target$_ { esputnik_pass redis://127.0.0.1:$_; }\n" } 101 .. 160;
 my $many = join '', map {
     "location = /$_ { esputnik_pass redis://127.0.0.1:$_; esputnik_spool $_; }\n" } 1 .. 60;
 my $small = Esputnik::Nginx->new(http => 'esputnik_zone tiny 64k;', server => $many,
@@ -135,5 +137,27 @@ ok(wait_for(sub { $nginx->log_lines(qr/"esputnik_zone" "tiny" is too small/) }, 
    'at a reload: refused');
 is("@{[sort $nginx->worker_pids]}", "@pids", 'and the workers stay');
 accepted(post('/hook', 1), 1, 'with their zone');
+
+# the zone that the refused configuration has filled is still that of the
+# workers: one that starts later finds only what is whole in it.  Other numbers
+# of targets: the memory ends at another step
+
+for my $n (1, 2) {
+    my $few = join '', map { "location = /few$_ { esputnik_pass redis://127.0.0.1:$_; }\n" } 1 .. $n;
+    my $full = nginx(vars => { URL => $redis->url }, http => 'esputnik_zone tight 64k;',
+                     server => "location = /hook { esputnik_pass %%URL%%; }\n$few",
+                     allow => [qr/"esputnik_zone" "tight" is too small/, qr/ngx_slab_alloc\(\) failed/,
+                               qr/exited on signal 9/]);
+    $full->configure(server => "location = /hook { esputnik_pass %%URL%%; }\n$few$targets");
+    kill 'HUP', $full->pid;
+    ok(wait_for(sub { $full->log_lines(qr/"tight" is too small/) }, slow(5)),
+       "in the same zone, filled from $n on: refused");
+    my ($old) = $full->worker_pids;
+    kill 'KILL', $old;
+    ok(wait_for(sub { grep { $_ != $old } $full->worker_pids }, slow(5)), 'a worker is killed');
+    my $r;
+    wait_for(sub { ($r = $full->post('/hook', events(1)))->{status} == 200 }, slow(2), 0.05);
+    accepted($r, 1, 'its successor takes events');
+}
 
 finish();

@@ -29,24 +29,67 @@ T *find(T *list, std::string_view name)
     return nullptr;
 }
 
+/* Slab memory is aligned to its size's power of two, so to a cache line here. */
 template <class T>
-T *find_or_add(ngx_slab_pool_t *pool, T **list, std::string_view name)
+T *make_array(ngx_slab_pool_t *pool, size_t n)
 {
-    T *entry = find(*list, name);
+    return static_cast<T *>(ngx_slab_calloc(pool, n * sizeof(T)));
+}
+
+template <class T>
+T *make_entry(ngx_slab_pool_t *pool, std::string_view name)
+{
+    T *entry = make_array<T>(pool, 1);
     if (entry != nullptr) {
-        return entry;
+        entry->name_length = ngx_min(name.size(), sizeof(entry->name));
+        ngx_memcpy(entry->name, name.data(), entry->name_length);
+    }
+    return entry;
+}
+
+/* Only what is whole.  Workers are at the zone meanwhile, and go on with it
+ * when this configuration is refused because the zone is too small for it. */
+template <class T>
+T *add_entry(T **list, T *entry)
+{
+    entry->next = *list;
+    ngx_memory_barrier();
+    *list = entry;
+    return entry;
+}
+
+SharedTarget *find_or_add_target(ngx_slab_pool_t *pool, SharedRoot *root,
+                                 std::string_view name)
+{
+    SharedTarget *target = find(root->targets, name);
+    if (target != nullptr) {
+        return target;
     }
 
-    entry = static_cast<T *>(ngx_slab_calloc(pool, sizeof(T)));
-    if (entry == nullptr) {
+    target = make_entry<SharedTarget>(pool, name);
+    if (target == nullptr) {
         return nullptr;
     }
 
-    entry->name_length = ngx_min(name.size(), sizeof(entry->name));
-    ngx_memcpy(entry->name, name.data(), entry->name_length);
-    entry->next = *list;
-    *list = entry;
-    return entry;
+    target->gauges = make_array<esputnik::TargetGauges>(pool, root->places);
+    if (target->gauges == nullptr) {
+        ngx_slab_free(pool, target);
+        return nullptr;
+    }
+
+    return add_entry(&root->targets, target);
+}
+
+SharedFolder *find_or_add_folder(ngx_slab_pool_t *pool, SharedRoot *root,
+                                 std::string_view name)
+{
+    SharedFolder *folder = find(root->folders, name);
+    if (folder != nullptr) {
+        return folder;
+    }
+
+    folder = make_entry<SharedFolder>(pool, name);
+    return folder != nullptr ? add_entry(&root->folders, folder) : nullptr;
 }
 
 SharedSpool *find_or_add_spool(ngx_slab_pool_t *pool, SharedRoot *root,
@@ -58,8 +101,7 @@ SharedSpool *find_or_add_spool(ngx_slab_pool_t *pool, SharedRoot *root,
         }
     }
 
-    auto *spool = static_cast<SharedSpool *>(
-        ngx_slab_calloc(pool, sizeof(SharedSpool)));
+    auto *spool = make_array<SharedSpool>(pool, 1);
     if (spool == nullptr) {
         return nullptr;
     }
@@ -67,16 +109,7 @@ SharedSpool *find_or_add_spool(ngx_slab_pool_t *pool, SharedRoot *root,
     new (&spool->spool) esputnik::SpoolShared();
     spool->folder = folder;
     spool->target = target;
-    spool->next = root->spools;
-    root->spools = spool;
-    return spool;
-}
-
-/* Slab memory is aligned to its size's power of two, so to a cache line here. */
-template <class T>
-T *make_array(ngx_slab_pool_t *pool, size_t n)
-{
-    return static_cast<T *>(ngx_slab_calloc(pool, n * sizeof(T)));
+    return add_entry(&root->spools, spool);
 }
 
 SharedRoot *make_root(ngx_slab_pool_t *pool)
@@ -108,13 +141,8 @@ bool add_entries(ngx_slab_pool_t *pool, SharedRoot *root, MainConf *main)
     auto **target = static_cast<TargetConf **>(main->targets.elts);
     for (ngx_uint_t i = 0; i < main->targets.nelts; i++) {
         target[i]->shared =
-            find_or_add(pool, &root->targets, view(target[i]->name));
-        SharedTarget *shared = target[i]->shared;
-        if (shared != nullptr && shared->gauges == nullptr) {
-            shared->gauges =
-                make_array<esputnik::TargetGauges>(pool, root->places);
-        }
-        if (shared == nullptr || shared->gauges == nullptr) {
+            find_or_add_target(pool, root, view(target[i]->name));
+        if (target[i]->shared == nullptr) {
             return false;
         }
     }
@@ -122,7 +150,7 @@ bool add_entries(ngx_slab_pool_t *pool, SharedRoot *root, MainConf *main)
     auto **folder = static_cast<SpoolFolderConf **>(main->folders.elts);
     for (ngx_uint_t i = 0; i < main->folders.nelts; i++) {
         folder[i]->shared =
-            find_or_add(pool, &root->folders, view(folder[i]->path));
+            find_or_add_folder(pool, root, view(folder[i]->path));
         if (folder[i]->shared == nullptr) {
             return false;
         }

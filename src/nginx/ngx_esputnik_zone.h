@@ -1,8 +1,8 @@
 /*
  * The zone of shared memory (esputnik_zone): what all workers, of this
  * configuration and of the one before a reload, know together.  An entry is
- * made while the zone is, before any worker starts, found again by name at a
- * reload, and never moves.
+ * made while the configuration is, before its workers start, found again by
+ * name at a reload, and never moves.
  */
 
 #ifndef NGX_ESPUTNIK_ZONE_H
