@@ -89,6 +89,53 @@ $master->cmd('SELECT', 2);
 is($master->cmd('LLEN', 'list:wide'), 6, 'all in it');
 $master->cmd('SELECT', 0);
 
+# Several connections, one is lost: the master is asked for anew, and the other
+# connection whether it still leads there, while the lost one is made again.
+# Either may be heard first.
+
+my $twins = nginx(
+    vars => { SENTINELS => $sentinels, LIAR => $liar->address }, files => { secret => "sentinel-secret\n" },
+    http => <<"END", server => 'location /pair { esputnik_pass pair; } location /fake { esputnik_pass fake; }');
+esputnik_redis pair { server %%SENTINELS%%; sentinel mymaster; $quick sentinel_password_file %%PREFIX%%/secret;
+    connections 2; database 3; }
+esputnik_redis fake { server %%LIAR%%; sentinel mymaster; $quick connections 2; }
+END
+
+sub both { my ($uri) = @_; return 2 == grep { $twins->post($uri, events(1))->{status} == 200 } 1, 2 }
+
+for my $turn (1 .. 20) {
+    both('/pair');
+    my ($lost) = map { /\bid=(\d+)/ } grep { /\bdb=3\b/ } $master->module_clients;
+    $master->cmd('CLIENT', 'KILL', 'ID', $lost // 0);
+    ok(wait_for(sub { both('/pair') }, slow(1), 0.02), "one of two is lost, $turn: 200 again") or last;
+}
+
+# the question comes as a second ROLE on the connection that is left
+my $fake = fake_redis(on => {
+    ROLE => sub {
+        my ($c) = @_;
+        return $c->do_role if $c->seen('ROLE') == 1;
+        sleep 0.1;
+        return $c->do_role if $c->mode !~ /demoted/;
+        $c->send("*5\r\n\$5\r\nslave\r\n\$9\r\n127.0.0.1\r\n:1\r\n\$9\r\nconnected\r\n:0\r\n");
+    },
+    RPUSH => sub {
+        my ($c, $words) = @_;
+        return $c->close if $c->mode =~ /lose (\d+)/ && $c->number == $1;
+        $c->do_rpush($words);
+    },
+});
+$liar->mode('name ' . $fake->port);
+ok(both('/fake'), 'a scripted master');
+for my $case (['lose 1', 'it answers late'], ['lose 3, demoted', 'it is none any more']) {
+    my ($mode, $name) = @$case;
+    $fake->mode($mode);
+    both('/fake');
+    is($twins->post('/fake', events(1))->{status}, 200, "$name: 200 at once") if $mode !~ /demoted/;
+    ok(wait_for(sub { both('/fake') }, slow(1), 0.02), "$name: 200 again");
+}
+is(scalar $fake->commands('ROLE'), 2 + 2 + 4, 'asked each time');
+
 # F19: sentinels that are away, do not know, or name another than the master
 
 refused('/unknown', 'master cannot be found: ', 'an unknown master');

@@ -241,7 +241,15 @@ bool Sentinel::on_role(Op *op, Outcome outcome, const esputnik::Reply *reply,
     }
 
     (void) sentinel->follower_.on_connected();
-    const Step step = sentinel->follower_.on_role(*reply);
+    Step step = sentinel->follower_.on_role(*reply);
+
+    if (step.kind == Step::Kind::none) {
+        /* a link that was made meanwhile was heard first */
+        if (read_role(*reply) == esputnik::Role::master) {
+            return true;
+        }
+        step = sentinel->follower_.on_lost();
+    }
 
     if (step.kind != Step::Kind::ready) {
         sentinel->located_ = false;
