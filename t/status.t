@@ -24,6 +24,7 @@ location /dedup { esputnik_pass main; esputnik_key dedup; esputnik_dedup 1h; }
 location /limits { esputnik_pass main; esputnik_max_events 1; client_max_body_size 1k; }
 location /token { esputnik_pass main; esputnik_token $http_x_token file=%%PREFIX%%/tokens; }
 location /fake { esputnik_pass %%FAKE%%; }
+location /same { esputnik_pass %%FAKE%%; esputnik_timeout 2s; }
 location /spool { esputnik_pass %%SPOOLED%%; esputnik_spool %%PREFIX%%/spool max_size=1m; }
 location = /status { esputnik_status; }
 location = /json { esputnik_status json; }
@@ -194,7 +195,19 @@ $redis->cmd('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
 ok(wait_for(sub { $nginx->post('/hook', events(1))->{status} == 200 && target(0)->{reconnects} > 0 },
             slow(5)), 'a reconnect is counted');
 
+# two locations that differ in their timeouts have one deployment
 accepted($nginx->post('/fake', events(1)), 1, 'the scripted Redis');
+accepted($nginx->post('/same', events(1, 2)), 2, 'the same, by another location');
+is(scalar @{ status()->{targets} }, 3, 'it is told of once');
+is(target(1)->{connects}, 2, 'with what both have done');
+my %times;
+$times{$_}++ for text() =~ /^([^#]\S*(?: \S+)*) \S+$/mg;
+is(join(' ', grep { $times{$_} > 1 } sort keys %times), '', 'no series twice');
+my %length = map { $_->{name} => $_->{list_length} // 0 } @{ status()->{targets} };
+my $lists = 0;
+$lists += $_ for values %length;
+ok(wait_for(sub { (status('/json?history')->{history}{list_length}[-1] // -1) == $lists }, slow(5)),
+   'nor a length in the history');
 $fake->mode('oom');
 counts('an error of Redis', { 'requests.unavailable' => 1, 'refusals.unavailable' => 1 },
        sub { is($nginx->post('/fake', events(1))->{status}, 503, 'OOM: 503') });

@@ -79,6 +79,25 @@ esputnik::TargetStatus target_status(SharedRoot *root, const TargetConf *conf)
     return out;
 }
 
+/* Each deployment once: locations that differ in a timeout have links of their
+ * own to it, and count together. */
+template <class Each>
+bool each_target(const MainConf *main, Each each)
+{
+    auto **target = static_cast<TargetConf **>(main->targets.elts);
+
+    for (ngx_uint_t i = 0; i < main->targets.nelts; i++) {
+        ngx_uint_t first = 0;
+        while (target[first]->shared != target[i]->shared) {
+            first++;
+        }
+        if (first == i && !each(target[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
 esputnik::SpoolStatus spool_status(const SpoolConf *conf)
 {
     const SharedSpool *shared = conf->shared;
@@ -138,11 +157,11 @@ bool take_snapshot(const MainConf *main, bool with_history,
                                                    report->history);
     }
 
-    auto **target = static_cast<TargetConf **>(main->targets.elts);
-    for (ngx_uint_t i = 0; i < main->targets.nelts; i++) {
-        if (!report->targets.push(target_status(root, target[i]))) {
-            return false;
-        }
+    if (!each_target(main, [&](const TargetConf *target) {
+            return report->targets.push(target_status(root, target));
+        }))
+    {
+        return false;
     }
 
     auto **spool = static_cast<SpoolConf **>(main->spools.elts);
@@ -167,10 +186,10 @@ esputnik::HistoryTotals take_totals(const MainConf *main)
         t.request_time += c.request_time.read();
     }
 
-    auto **target = static_cast<TargetConf **>(main->targets.elts);
-    for (ngx_uint_t i = 0; i < main->targets.nelts; i++) {
-        t.list_length += target_status(root, target[i]).list_length;
-    }
+    (void) each_target(main, [&](const TargetConf *target) {
+        t.list_length += target_status(root, target).list_length;
+        return true;
+    });
 
     auto **spool = static_cast<SpoolConf **>(main->spools.elts);
     for (ngx_uint_t i = 0; i < main->spools.nelts; i++) {
