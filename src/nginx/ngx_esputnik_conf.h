@@ -55,6 +55,7 @@ struct TargetConf {
     ngx_msec_t resolver_timeout;
     ngx_log_t *log;
     SharedTarget *shared;
+    uint32_t generation;    /* of the configuration: a reload's is higher */
     Target *runtime;        /* this worker's, made when it is first needed */
 };
 

@@ -6,20 +6,18 @@ namespace ngx_esputnik {
 
 namespace {
 
-/* Of all workers, since nginx started. */
-bool first_to_warn(SharedTarget *shared, size_t warning)
+/* A cluster's masters keep their parts of the lists each for itself; of any
+ * other deployment it is the one server that counts, wherever it is now. */
+uint32_t server_of(const TargetConf *conf, const Link *link)
 {
-    const ngx_atomic_uint_t bit = ngx_atomic_uint_t{1} << warning;
+    constexpr uint32_t kOnlyOne = 1;
 
-    for ( ;; ) {
-        const ngx_atomic_uint_t warned = shared->warned;
-        if (warned & bit) {
-            return false;
-        }
-        if (ngx_atomic_cmp_set(&shared->warned, warned, warned | bit)) {
-            return true;
-        }
+    if (!conf->cluster) {
+        return kOnlyOne;
     }
+
+    const ngx_str_t peer = str(link->peer());
+    return ngx_max(ngx_murmur_hash2(peer.data, peer.len), kOnlyOne);
 }
 
 } // namespace
@@ -32,12 +30,8 @@ Look::Look()
 
 void Look::at(Target *target, Link *link)
 {
-    const uint32_t peer = ngx_murmur_hash2(
-        reinterpret_cast<u_char *>(const_cast<char *>(link->peer().data())),
-        link->peer().size());
-
-    if (op_.link != nullptr || seen_ == peer) {
-        return;
+    if (op_.link != nullptr) {
+        return;  /* one that the connection before did not get is queued */
     }
 
     esputnik::Buffer commands;
@@ -46,8 +40,8 @@ void Look::at(Target *target, Link *link)
     }
 
     target_ = target;
+    link_ = link;
     facts_ = esputnik::RedisFacts();
-    peer_ = peer;
 
     char *out = link->send(&op_, commands.size(), esputnik::kLookCommands,
                            target->conf()->timeout);
@@ -72,21 +66,25 @@ bool Look::on_reply(Op *op, Outcome outcome, const esputnik::Reply *reply,
     }
 
     const TargetConf *conf = look->target_->conf();
-    look->seen_ = look->peer_;
+    esputnik::RedisWarnings &warnings = conf->shared->warnings;
+    uint32_t found = 0;
 
-    for (size_t i = 0; i < static_cast<size_t>(esputnik::RedisWarning::count);
-         i++)
+    for (uint32_t i = 0;
+         i < static_cast<uint32_t>(esputnik::RedisWarning::count); i++)
     {
         const auto warning = static_cast<esputnik::RedisWarning>(i);
-        if (has_warning(look->facts_, warning)
-            && first_to_warn(conf->shared, i))
-        {
+        if (!has_warning(look->facts_, warning)) {
+            continue;
+        }
+        found |= uint32_t{1} << i;
+        if (warnings.first_time(i)) {
             ngx_log_error(NGX_LOG_WARN, conf->log, 0,
                           "esputnik: redis \"%V\" %s", &conf->name,
                           warning_text(warning));
         }
     }
 
+    warnings.tell(server_of(conf, look->link_), conf->generation, found);
     return true;
 }
 

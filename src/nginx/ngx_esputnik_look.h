@@ -1,5 +1,6 @@
-/* The look at a Redis that was just connected to: what its configuration
- * keeps less than a 200 promises is logged, once for all workers. */
+/* The look at a Redis that was just connected to: where its configuration keeps
+ * less than a 200 promises, the status says so until another look finds it put
+ * right, and the log once for all workers. */
 
 #ifndef NGX_ESPUTNIK_LOOK_H
 #define NGX_ESPUTNIK_LOOK_H
@@ -13,7 +14,8 @@ namespace ngx_esputnik {
 
 class Target;
 
-/* One link's; it looks again when the link leads to another server. */
+/* One link's, on each of its connections: a Redis that was started anew may be
+ * another one. */
 class Look {
 public:
     Look();
@@ -26,9 +28,8 @@ private:
 
     Op op_;
     Target *target_ = nullptr;
+    Link *link_ = nullptr;
     esputnik::RedisFacts facts_;
-    uint32_t peer_ = 0;      /* hashes of addresses */
-    uint32_t seen_ = 0;
 };
 
 } // namespace ngx_esputnik

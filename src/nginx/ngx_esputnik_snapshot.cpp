@@ -61,7 +61,7 @@ esputnik::TargetStatus target_status(SharedRoot *root, const TargetConf *conf)
     esputnik::TargetStatus out = {};
 
     out.name = view(conf->name);
-    out.warnings = shared->warned;
+    out.warnings = shared->warnings.read();
 
     const esputnik::TargetCounters &c = shared->counters;
     out.commands = c.commands.read();

@@ -138,8 +138,11 @@ SharedRoot *make_root(ngx_slab_pool_t *pool)
 
 bool add_entries(ngx_slab_pool_t *pool, SharedRoot *root, MainConf *main)
 {
+    root->generations++;
+
     auto **target = static_cast<TargetConf **>(main->targets.elts);
     for (ngx_uint_t i = 0; i < main->targets.nelts; i++) {
+        target[i]->generation = root->generations;
         target[i]->shared =
             find_or_add_target(pool, root, view(target[i]->name));
         if (target[i]->shared == nullptr) {

@@ -13,6 +13,7 @@
 
 #include "esputnik_counters.h"
 #include "esputnik_history.h"
+#include "esputnik_redis_warnings.h"
 #include "esputnik_sender.h"
 #include "esputnik_spool_shared.h"
 
@@ -21,7 +22,7 @@ namespace ngx_esputnik {
 /* A deployment. */
 struct SharedTarget {
     SharedTarget *next;
-    ngx_atomic_t warned;       /* bits of esputnik::RedisWarning, logged */
+    esputnik::RedisWarnings warnings;
     esputnik::TargetCounters counters;
     esputnik::TargetGauges *gauges; /* SharedRoot::places of them */
     size_t name_length;
@@ -53,6 +54,7 @@ struct SharedRoot {
     SharedSpool *spools;
 
     uint64_t since_ms;         /* when counting began, since 1970 */
+    uint32_t generations;      /* configurations that have asked for it */
     esputnik::Counters *counters;
     size_t counter_slots;      /* workers share them beyond that many */
     ngx_atomic_t *workers;     /* a process id for each place, 0: free */
