@@ -15,6 +15,7 @@ sub acl
 }
 acl('pusher', 'on', '>push-secret', '~esputnik:*', '+@all', '-@dangerous');
 acl('narrow', 'on', '>narrow-secret', '~esputnik:*', '+rpush', '+select', '+auth');
+is($open->cmd('ACL', 'SETUSER', 'free', 'on', 'nopass', '~*', '+@all'), 'OK', 'ACL SETUSER free');
 
 my $nginx = nginx(
     workers => 1,
@@ -45,6 +46,8 @@ location /many { esputnik_pass many; }
 location /database { esputnik_pass database; }
 location /url { esputnik_pass redis://:p%40ss%2Fw%3Ard@127.0.0.1:%%PORT1%%; }
 location /url_user { esputnik_pass redis://pusher:push-secret@127.0.0.1:%%PORT1%%/4; }
+location /url_nopass { esputnik_pass redis://free@127.0.0.1:%%PORT2%%/7; }
+location /url_unknown { esputnik_pass redis://unknown@127.0.0.1:%%PORT2%%; }
 location /url_unix { esputnik_pass redis+unix://%%SOCK%%?db=5; }
 location /url_localhost { esputnik_pass redis://localhost:%%PORT2%%/6; }
 END
@@ -79,6 +82,7 @@ stored('/narrow', $redis, 0);
 stored('/socket', $unix, 2);
 stored('/url', $redis, 0);
 stored('/url_user', $redis, 4);
+stored('/url_nopass', $open, 7);
 stored('/url_unix', $unix, 5);
 stored('/url_localhost', $open, 6);
 stored('/many', $open, 0);
@@ -92,6 +96,8 @@ is(scalar(grep { /\bname=ngx_esputnik-$worker-\d+ / } @clients), scalar @clients
 is(scalar(grep { /\buser=pusher / } @clients), 3, 'and the user');
 is(scalar(grep { /\buser=pusher db=3|\bdb=3 .*user=pusher/ } @clients), 1,
    'and the database');
+is(scalar(grep { /\bdb=7 .*\buser=free / || /\buser=free db=7/ } $open->module_clients), 1,
+   'also one without a password');
 
 # several connections: all of them used, no more than these
 
@@ -104,12 +110,12 @@ my @posters = map {
 } 1 .. 6;
 Esputnik::Process::wait_exit($_, slow(20)) for @posters;
 is($open->cmd('LLEN', $key), 301, 'six senders');
-my $n = grep { !/ db=6 / } $open->module_clients;
+my $n = grep { !/ db=[67] / } $open->module_clients;
 is($n, 3, 'three connections of three allowed');
 
 # no way in: 503, the reason by name, and never the secret
 
-for my $case (['/wrong', 'WRONGPASS'], ['/nobody', 'NOAUTH'], ['/database', 'out of range']) {
+for my $case (['/wrong', 'WRONGPASS'], ['/url_unknown', 'WRONGPASS'], ['/nobody', 'NOAUTH'], ['/database', 'out of range']) {
     my ($uri, $word) = @$case;
     problem(post($uri), 503, 'unavailable', "$uri: 503");
     like($nginx->error_log, qr/$word/, "$uri: the log says $word");

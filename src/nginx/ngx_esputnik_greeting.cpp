@@ -34,10 +34,13 @@ bool Link::compose_greeting()
     greeting_sent_ = 0;
     step_ = step_count_ = 0;
 
-    if (!password.empty()
-        && !(user.empty() ? add_step(Step::auth, {"AUTH", password})
-                          : add_step(Step::auth, {"AUTH", user, password})))
-    {
+    if (!user.empty()) {
+        /* also without a password: a user with nopass has none, and the
+         * default user is another one */
+        if (!add_step(Step::auth, {"AUTH", user, password})) {
+            return false;
+        }
+    } else if (!password.empty() && !add_step(Step::auth, {"AUTH", password})) {
         return false;
     }
 
