@@ -104,6 +104,26 @@ private:
     Slot slots_[kKept];
 };
 
+/* What of one POST goes to the quarantine, kept until it is decided whether it
+ * is stored there: of a POST that is refused nothing was quarantined. */
+class QuarantineTally {
+public:
+    void add(const Problem &problem)
+    {
+        reasons_[static_cast<size_t>(problem.reason)]++;
+        newest_[added_++ % RefusalRing::kKept] = problem;
+    }
+
+    /* It is stored. */
+    void count(Counters *counters, RefusalRing *refusals,
+               uint64_t now_ms) const;
+
+private:
+    uint32_t reasons_[kReasonCount] = {};
+    size_t added_ = 0;
+    Problem newest_[RefusalRing::kKept];
+};
+
 } // namespace esputnik
 
 #endif

@@ -14,6 +14,7 @@ my $fake = fake_redis(on => {
         $c->send($c->mode eq 'oom' ? "-OOM command not allowed when used memory > 'maxmemory'.\r\n"
                  : $c->push_reply($words));
     },
+    EVALSHA => sub { $_[0]->send("-OOM command not allowed when used memory > 'maxmemory'.\r\n") },
 });
 
 my $address = $redis->address;
@@ -25,7 +26,9 @@ location /limits { esputnik_pass main; esputnik_max_events 1; client_max_body_si
 location /token { esputnik_pass main; esputnik_token $http_x_token file=%%PREFIX%%/tokens; }
 location /fake { esputnik_pass %%FAKE%%; }
 location /same { esputnik_pass %%FAKE%%; esputnik_timeout 2s; }
+location /fake_quarantine { esputnik_pass %%FAKE%%; esputnik_invalid quarantine; }
 location /spool { esputnik_pass %%SPOOLED%%; esputnik_spool %%PREFIX%%/spool max_size=1m; }
+location /spool_quarantine { esputnik_pass %%SPOOLED%%; esputnik_spool %%PREFIX%%/spool; esputnik_invalid quarantine; }
 location = /status { esputnik_status; }
 location = /json { esputnik_status json; }
 location = /metrics { esputnik_status prometheus; }
@@ -215,6 +218,21 @@ is(target(1)->{errors}{OOM}, 1, 'by its code');
 is(status()->{last_refusals}[0]{redis}, 'OOM', 'in the last refusals too');
 $fake->mode('good');
 
+# what the quarantine has not got either is no quarantined event
+$fake->mode('oom');
+for my $body ('[{', '[' . event(1) . ',{"contactId":7}]') {
+    counts("for the quarantine, refused: $body", { 'requests.unavailable' => 1, 'refusals.unavailable' => 1 },
+           sub { is($nginx->post('/fake_quarantine', $body)->{status}, 503, 'refused') });
+    my $refusals = status()->{last_refusals};
+    is("$refusals->[0]{reason} $refusals->[0]{status}", 'unavailable 503', 'as such the last refusal');
+    ok(!$refusals->[$_]{quarantined}, 'and no word of the quarantine') for 0, 1;
+}
+$fake->mode('good');
+is($nginx->post('/quarantine', '[' . join(',', ('{"contactId":7}') x 20) . ']')->{status}, 200, 'twenty in one POST');
+my @last = @{ status()->{last_refusals} };
+is(join(' ', map { $_->{event} } @last), join(' ', reverse 4 .. 19), 'the last of them are told of');
+is(scalar(grep { $_->{status} == 200 && $_->{quarantined} } @last), 16, 'as quarantined');
+
 # --- the sender --------------------------------------------------------------------------------
 
 is($nginx->post('/hook', '[2]')->{status}, 400, 'a POST is refused') for 1 .. 2;
@@ -265,13 +283,18 @@ cmp_ok($t->{failures}, '>', 0, 'tries have failed');
 my $spool = status()->{spools}[0];
 is("$spool->{records} $spool->{events} $spool->{max_bytes}", '1 2 1048576', 'what the spool holds');
 cmp_ok($spool->{folder_bytes}, '>', 0, 'its bytes');
+counts('spooled for the quarantine', {
+    'requests.spooled' => 1, 'refusals.missing_field' => 1, 'events.spooled' => 1,
+    'events.quarantined' => 1, 'events.status.DELIVERED' => 1, 'events.media_type.absent' => 1,
+}, sub { is($nginx->post('/spool_quarantine', '[' . event(3) . ',{"contactId":7}]')->{status}, 200, 'spooled') });
+is(status()->{last_refusals}[0]{quarantined}, JSON::PP::true(), 'the last refusal');
 cmp_ok(abs($spool->{oldest} - time), '<', slow(5), 'how old the oldest is');
 is(sample("esputnik_redis_up{target=\"$t->{name}\"}"), 0, 'down, in Prometheus too');
 $spooled->launch;
 ok(wait_for(sub { status()->{spools}[0]{events} == 0 }, slow(5)), 'it empties');
 is(status()->{spools}[0]{oldest}, undef, 'there is no oldest');
 is(target(2)->{state}, 'up', 'the target is up');
-is(target(2)->{list_length}, 2, 'the length, told by the drain');
+is(target(2)->{list_length}, 3, 'the length, told by the drain');
 
 # --- forms -----------------------------------------------------------------------------------------------
 

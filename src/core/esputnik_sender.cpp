@@ -159,4 +159,20 @@ size_t RefusalRing::read(Entry *out) const
     return n;
 }
 
+void QuarantineTally::count(Counters *counters, RefusalRing *refusals,
+                            uint64_t now_ms) const
+{
+    for (size_t i = 0; i < kReasonCount; i++) {
+        if (reasons_[i] != 0) {
+            counters->reasons[i].add(reasons_[i]);
+        }
+    }
+
+    /* the ring has no room for more of them */
+    const size_t kept = RefusalRing::kKept;
+    for (size_t i = added_ > kept ? added_ - kept : 0; i < added_; i++) {
+        refusals->add(newest_[i % kept], RedisError::none, true, now_ms);
+    }
+}
+
 } // namespace esputnik

@@ -4,6 +4,7 @@
 #include "ngx_esputnik_zone.h"
 
 #include <ctime>
+#include <new>
 
 namespace ngx_esputnik {
 
@@ -76,12 +77,26 @@ void dropped(Context *ctx, const esputnik::Batch &batch, size_t event)
     ctx->counted.tally.drop(batch, event);
 }
 
-void quarantined(Context *ctx, const esputnik::Problem &problem)
+void planned(Context *ctx)
 {
-    SharedRoot *root = root_of(ctx->request);
+    ctx->quarantined = 0;
+    ctx->counted.quarantine = nullptr;
+}
 
-    root->mine().reasons[static_cast<size_t>(problem.reason)].add();
-    root->refusals.add(problem, esputnik::RedisError::none, true, now_ms());
+bool quarantined(Context *ctx, const esputnik::Problem &problem)
+{
+    if (ctx->counted.quarantine == nullptr) {
+        void *memory = ngx_palloc(ctx->request->pool,
+                                  sizeof(esputnik::QuarantineTally));
+        if (memory == nullptr) {
+            return false;
+        }
+        ctx->counted.quarantine = new (memory) esputnik::QuarantineTally();
+    }
+
+    ctx->quarantined++;
+    ctx->counted.quarantine->add(problem);
+    return true;
 }
 
 void asked(Context *ctx)
@@ -114,6 +129,7 @@ void accepted(Context *ctx)
     }
     if (ctx->quarantined != 0) {
         mine.quarantined.add(ctx->quarantined);
+        ctx->counted.quarantine->count(&mine, &root->refusals, now_ms());
     }
 
     root->sender.ok(view(ctx->body), static_cast<uint64_t>(ngx_time()),

@@ -12,6 +12,7 @@
 #include "esputnik_counters.h"
 #include "esputnik_parser.h"
 #include "esputnik_problem.h"
+#include "esputnik_sender.h"
 
 namespace ngx_esputnik {
 
@@ -25,6 +26,7 @@ struct Record {
     uint64_t began_us;
     uint64_t asked_us;
     esputnik::Tally tally;
+    esputnik::QuarantineTally *quarantine; /* nullptr: nothing for it */
 };
 
 /*
@@ -39,7 +41,12 @@ void stale();
 void begun(Context *ctx);
 void parsed(Context *ctx, const esputnik::Batch &batch);
 void dropped(Context *ctx, const esputnik::Batch &batch, size_t event);
-void quarantined(Context *ctx, const esputnik::Problem &problem);
+
+/* A plan is begun, perhaps not the first one, with nothing for the quarantine
+ * yet; one more element for it, false when memory is short. */
+void planned(Context *ctx);
+bool quarantined(Context *ctx, const esputnik::Problem &problem);
+
 void asked(Context *ctx);
 void replied(Context *ctx);
 

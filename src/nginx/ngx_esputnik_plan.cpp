@@ -53,8 +53,9 @@ ngx_int_t quarantine(Context *ctx, const esputnik::Problem &problem,
         end = ngx_cpymem(end, bytes.data(), bytes.size());
     }
 
-    ctx->quarantined++;
-    count::quarantined(ctx, problem);
+    if (!count::quarantined(ctx, problem)) {
+        return NGX_ERROR;
+    }
 
     /* the head has a time in it: what was refused is its own identity */
     return plan.add(view(key),
@@ -157,7 +158,7 @@ ngx_int_t plan_events(Context *ctx, const esputnik::Parser &parser,
 
     ctx->parser = &parser;
     ctx->events = batch.events.size();
-    ctx->quarantined = 0;
+    count::planned(ctx);
 
     for (ctx->event = 0; ctx->event < batch.events.size(); ctx->event++) {
         rc = plan_event(ctx, batch, plan, problem);
@@ -180,7 +181,7 @@ ngx_int_t plan_body(Context *ctx, esputnik::PushPlan &plan,
     const esputnik::Problem reason = *problem;
 
     plan.begin(options(ctx->conf));
-    ctx->quarantined = 0;
+    count::planned(ctx);
 
     const ngx_int_t rc = quarantine(ctx, reason, view(ctx->body), plan,
                                     problem);

@@ -337,6 +337,46 @@ START_TEST(the_last_refusals_newest_first)
 }
 END_TEST
 
+/* the quarantine */
+
+START_TEST(what_is_quarantined_counts_when_it_is_stored)
+{
+    Zeroed<Counters> counters;
+    Zeroed<RefusalRing> ring;
+    RefusalRing::Entry out[RefusalRing::kKept];
+    QuarantineTally tally;
+    Problem p;
+
+    tally.count(&*counters, &*ring, 1);
+    ck_assert_uint_eq(ring->read(out), 0);
+
+    p.reason = Reason::wrong_type;
+    p.event = 1;
+    tally.add(p);
+    for (size_t i = 2; i <= 40; i++) {
+        p.reason = Reason::missing_field;
+        p.event = i;
+        tally.add(p);
+    }
+    ck_assert_uint_eq(ring->read(out), 0);
+
+    tally.count(&*counters, &*ring, 7000);
+    const auto of = [&](Reason r) {
+        return counters->reasons[static_cast<size_t>(r)].read();
+    };
+    ck_assert_uint_eq(of(Reason::wrong_type), 1);
+    ck_assert_uint_eq(of(Reason::missing_field), 39);
+    ck_assert_uint_eq(of(Reason::not_json), 0);
+
+    ck_assert_uint_eq(ring->read(out), RefusalRing::kKept);
+    for (size_t k = 0; k < RefusalRing::kKept; k++) {
+        ck_assert_uint_eq(out[k].problem.event, 40 - k);
+        ck_assert_uint_eq(out[k].time_ms, 7000);
+        ck_assert(out[k].quarantined);
+    }
+}
+END_TEST
+
 /* the history */
 
 START_TEST(samples_are_differences)
@@ -418,6 +458,7 @@ int main()
     tcase_add_test(t, what_never_comes_again_is_forgotten);
     tcase_add_test(t, many_refused_posts_keep_the_newest);
     tcase_add_test(t, the_last_refusals_newest_first);
+    tcase_add_test(t, what_is_quarantined_counts_when_it_is_stored);
     tcase_add_test(t, samples_are_differences);
     tcase_add_test(t, the_history_is_as_long_as_it_is);
     suite_add_tcase(s, t);
