@@ -87,6 +87,11 @@ mood('good', 'green');
 shows('#t-ok', 'now|s$', 'the last 200');
 my $title = $browser->evaluate('document.title');
 like($title, qr/All is well/, 'in the title too');
+shows('#times', 'POST(?:[0-9.]+.[^0-9]?s){3}2Redis(?:[0-9.]+.[^0-9]?s){3}2$', 'how long POSTs took, and Redis');
+ok($browser->until("document.querySelectorAll('#p-hist path.stroke.c-teal').length >= 1"), 'in the distribution too');
+shows('#reasons', '^none$', 'nothing is refused yet');
+is($browser->evaluate('Object.keys(reasonNames).sort().join(" ")'),
+   join(' ', sort keys %{ decode($nginx->get('/status')->{body})->{refusals} }), 'there are words for each reason');
 ok($browser->until("document.querySelectorAll('#p-events path.stroke').length >= 2"), 'plots are drawn');
 $browser->hover('#p-events', 0.99, 0.5);
 shows('#p-events .tip', '[0-9][0-9]:[0-9][0-9]:[0-9][0-9].*events/s', 'figures under the pointer');
@@ -96,10 +101,12 @@ shows('#p-events .tip', '[0-9][0-9]:[0-9][0-9]:[0-9][0-9].*events/s', 'figures u
 is(post('/hook', '[' . event(1) . ',{"activityStatus":"private words"}]'), 400, 'a bad payload');
 shows('#refusals', '400A required field is missing', 'is among the last refusals');
 shows('#refusals code', '^activityDateTime', 'with its field');
+shows('#reasons', '^a required field is missing1100.0 %$', 'and among all of them');
 shows('#verdict-word', 'backing off', 'the sender is owed an answer');
 mood('warn', 'amber');
 is(post('/quarantine', '[{'), 200, 'a body for the quarantine');
 shows('#refusals', 'quarantined', 'is shown as such');
+shows('#reasons', '^not JSON150.0 %a required field is missing150.0 %$', 'and among all of them');
 unlike($browser->evaluate('document.body.textContent'), qr/private words/, 'no word of the payload');
 is(post('/quarantine', '[' . event(1) . ',{"activityStatus":"private words"}]'), 200,
    'the refused one again, where it is taken');
@@ -119,6 +126,7 @@ is(post('/hook', $body), 503, 'the one without a spool is away too: 503');
 shows('#verdict-word', 'Redis is away$', 'the verdict');
 mood('bad', 'red');
 shows('#verdict-why', 'answered 503', 'and why');
+shows('#reasons', 'a required field is missing250.0 %.*Redis could not take them125.0 %', 'and the reason is counted');
 shows('#targets', 'maindown', 'the target is down');
 cmp_ok($browser->shot("$shots/status-outage.png"), '>', 20_000, 'a picture of it');
 
@@ -160,6 +168,7 @@ for my $case (['light', 'light', 1280, 800], ['dark', 'dark', 1280, 800], ['phon
     # the location that has always the page, which polls itself
     $browser->open("$site/page", scheme => $scheme, width => $width, height => $height);
     shows('#t-events-2', 'stored', "$name: drawn");
+    shows('#reasons', 'not JSON', "$name: with the reasons");
     my ($paper, $ink) = (brightness('backgroundColor'), brightness('color'));
     ok($scheme eq 'dark' ? $paper < 40 && $ink > 200 : $paper > 220 && $ink < 60, "$name: its colours");
     cmp_ok($browser->evaluate('document.documentElement.scrollWidth'), '<=', $width,

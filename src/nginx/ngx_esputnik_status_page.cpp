@@ -6,8 +6,8 @@ namespace ngx_esputnik {
 
 const std::string_view kStatusPolicy =
     "default-src 'none'; connect-src 'self'; img-src data:; "
-    "style-src 'sha256-fd9bRDEcN876z2EbJh2WYs5Ga6Sg269GmzT8AH37ftY='; "
-    "script-src 'sha256-wKD5EY73A/2YB26GxTybM78KaOllZAye4rMz+wrVAkk='; "
+    "style-src 'sha256-VAJjaFcE9XRKuquTYT1YwWgXwa1ibauEq3VlMPwEagA='; "
+    "script-src 'sha256-+dOiNoIdHtooMEiw1LcWdurGjIyF475JvhY8aC6WPLg='; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 const std::string_view kStatusPage =
@@ -133,7 +133,7 @@ R"page(.tile em { font-style: normal; font-size: 12.5px; color: var(--faint);
   stroke-linejoin: round; stroke-linecap: round; }
 .area { fill: var(--c); opacity: .13; stroke: none; }
 .dot { fill: var(--c); stroke: var(--card); stroke-width: 2; }
-.bar { fill: var(--c); }
+.bar, .keys .half::before { fill: var(--c); opacity: .5; }
 
 .strip { display: flex; height: 12px; border-radius: 6px; overflow: hidden;
   background: var(--grid); margin: 4px 0 10px; }
@@ -169,9 +169,9 @@ R"page(.tile em { font-style: normal; font-size: 12.5px; color: var(--faint);
   font-size: 12px; }
 .cells b { font-weight: 580; font-size: 14.5px; }
 .said { margin: 8px 0 0; display: flex; flex-wrap: wrap; gap: 6px; }
-.said .badge { border-radius: 7px; font-weight: 550; }
 )page"
-R"page(.warning { color: var(--warn); font-size: 13px; margin: 7px 0 0; }
+R"page(.said .badge { border-radius: 7px; font-weight: 550; }
+.warning { color: var(--warn); font-size: 13px; margin: 7px 0 0; }
 .meter { height: 8px; border-radius: 4px; background: var(--grid);
   overflow: hidden; margin: 9px 0 2px; }
 .meter i { display: block; height: 100%; background: var(--blue);
@@ -187,13 +187,16 @@ td { padding: 6px 14px 6px 0; border-top: 1px solid var(--line);
 td.why { width: 99%; white-space: normal; min-width: 190px; }
 td code { font: 12.5px var(--mono); }
 .num { text-align: right; } .none { color: var(--faint); }
+#times { margin-top: 8px; } #times tr > :last-child { padding-right: 0; }
+#times td { padding-top: 4px; padding-bottom: 4px; font-weight: 560; }
+#times td:first-child { font-weight: inherit; color: var(--soft); }
 .empty { color: var(--faint); margin: 6px 0 2px; font-size: 13px; }
 footer { margin-top: 16px; color: var(--faint); font-size: 12.5px;
   display: flex; flex-wrap: wrap; gap: 4px 18px; }
 
 @media (max-width: 1000px) {
   .tiles { grid-template-columns: repeat(3, 1fr); }
-  .w2, .w3, .w4 { grid-column: span 3; }
+  .w2, .w3, .w4 { grid-column: span 3; } .wide { grid-column: span 6; }
 }
 @media (max-width: 640px) {
   main { padding: 12px 12px 30px; }
@@ -226,17 +229,18 @@ footer { margin-top: 16px; color: var(--faint); font-size: 12.5px;
 </section>
 <section class="grid">
   <div class="card w6"><h2>Events <span class="keys"><span class="c-good">stored, a second</span><span class="c-bad">POSTs refused, a second</span></span></h2><div class="plot tall" id="p-events" role="img" aria-label="Events a second over the last five minutes"></div></div>
-  <div class="card w3"><h2>Answer time <span class="keys"><span class="c-blue">median</span><span class="c-violet">99 %</span></span></h2><div class="plot" id="p-time" role="img" aria-label="Answer time over the last five minutes"></div></div>
-  <div class="card w3"><h2>Waiting <span class="keys"><span class="c-teal">on the list</span><span class="c-warn">in the spool</span></span></h2><div class="plot" id="p-wait" role="img" aria-label="Events waiting over the last five minutes"></div></div>
 )page"
-R"page(  <div class="card w2"><h2>What happened <span class="note" id="n-status"></span></h2><div id="status"></div></div>
+R"page(  <div class="card w3"><h2>Answer time <span class="keys"><span class="c-blue">median</span><span class="c-violet">99 %</span></span></h2><div class="plot" id="p-time" role="img" aria-label="Answer time over the last five minutes"></div></div>
+  <div class="card w3"><h2>Waiting <span class="keys"><span class="c-teal">on the list</span><span class="c-warn">in the spool</span></span></h2><div class="plot" id="p-wait" role="img" aria-label="Events waiting over the last five minutes"></div></div>
+  <div class="card w2"><h2>What happened <span class="note" id="n-status"></span></h2><div id="status"></div></div>
   <div class="card w2"><h2>By channel <span class="note" id="n-media"></span></h2><div id="media"></div></div>
   <div class="card w2"><h2>The sender</h2><dl class="facts" id="sender"></dl></div>
   <div class="card w4"><h2>Redis</h2><div id="targets"></div></div>
   <div class="card w2"><h2>Answers so far</h2><dl class="facts" id="results"></dl></div>
   <div class="card w3" id="spool-card"><h2>Spool</h2><div id="spools"></div></div>
-  <div class="card w3" id="histogram-card"><h2>How long answers took <span class="note" id="n-hist"></span></h2><div class="plot" id="p-hist" role="img" aria-label="Distribution of answer times"></div></div>
-  <div class="card w6"><h2>Last refusals <span class="note">what was wrong and where; never the payload</span></h2><div id="refusals"></div></div>
+  <div class="card w3" id="histogram-card"><h2>How long answers took <span class="note">heights by their root</span> <span class="keys"><span class="c-blue half">whole POST</span><span class="c-teal">wait for Redis</span></span></h2><div class="plot" id="p-hist" role="img" aria-label="Distribution of answer times"></div><div id="times"></div></div>
+  <div class="card w2"><h2>Why refused <span class="note">or quarantined, so far</span></h2><div id="reasons"></div></div>
+  <div class="card w4 wide"><h2>Last refusals <span class="note">what was wrong and where; never the payload</span></h2><div id="refusals"></div></div>
 </section>
 <footer><span id="f-since"></span><span id="f-version"></span></footer>
 </main>
@@ -310,7 +314,8 @@ function svg(name, attributes, text) {
 }
 
 function text(id, value) {
-  const e = $(id);
+)page"
+R"page(  const e = $(id);
   if (e.textContent !== value) { e.textContent = value; }
 }
 
@@ -339,8 +344,7 @@ function section(id, data, draw) {
 function ceiling(n) {
   if (!(n > 0)) { return 1; }
   const unit = Math.pow(10, Math.floor(Math.log10(n)));
-)page"
-R"page(  return unit * [1, 2, 3, 5, 10].find(m => m * unit >= n * 1.0001);
+  return unit * [1, 2, 3, 5, 10].find(m => m * unit >= n * 1.0001);
 }
 
 class Plot {
@@ -424,7 +428,8 @@ class Plot {
     const at = x(near[0]);
     out.push(svg('line', { class: 'x', x1: at, x2: at, y1: 8, y2: base }));
     this.series.forEach((s, i) =>
-      out.push(svg('circle', { class: 'dot ' + s.color, cx: at, cy: y(near[i + 1]), r: 4.5 })));
+)page"
+R"page(      out.push(svg('circle', { class: 'dot ' + s.color, cx: at, cy: y(near[i + 1]), r: 4.5 })));
     this.tip.replaceChildren(
       el('b', {}, clock(near[0])),
       ...this.series.flatMap((s, i) => [el('br'), s.name + ' ' + s.say(near[i + 1])]));
@@ -441,8 +446,7 @@ const shortCount = v => v >= 10000 ? count(v).replace(/\.0+(?=\D)/, '') : v < 10
 const plots = {
   events: new Plot('p-events', [
     { color: 'c-good', name: 'events/s', area: true, say: rate },
-)page"
-R"page(    { color: 'c-bad', name: 'refused/s', say: rate }], shortCount, 1),
+    { color: 'c-bad', name: 'refused/s', say: rate }], shortCount, 1),
   time: new Plot('p-time', [
     { color: 'c-violet', name: '99 %', area: true, say: v => words(seconds(v)) },
     { color: 'c-blue', name: 'median', say: v => words(seconds(v)) }], shortTime, 0.001),
@@ -457,26 +461,39 @@ for (let e = -5; e < 2; e++) {
   for (let digit = 2; digit <= 10; digit++) { bounds.push(digit * Math.pow(10, e)); }
 }
 
-function histogram(t) {
-  const box = $('p-hist');
-  const w = box.clientWidth, h = box.clientHeight, base = h - 20;
+function bins(t) {
   const n = new Array(bounds.length + 1).fill(0);
   for (const [bound, many] of t.buckets) {
     const at = bound === null ? bounds.length
       : bounds.findIndex(b => Math.abs(b / bound - 1) < 1e-6);
     if (at >= 0) { n[at] += many; }
   }
+  return n;
+}
+
+// The POSTs as bars, their waits for Redis as an outline.
+function histogram(posts, redis) {
+  const box = $('p-hist');
+  const w = box.clientWidth, h = box.clientHeight, base = h - 20;
+  const n = bins(posts), inner = bins(redis);
   let last = n.length - 1;
-  while (last > 36 && n[last] === 0) { last--; }
-  const most = Math.max(1, ...n);
+  while (last > 36 && n[last] === 0 && inner[last] === 0) { last--; }
+  const most = Math.max(1, ...n, ...inner);
   const step = w / (last + 1);
+  // the root lets the rare slow ones be seen beside the many fast ones
+  const high = many => many === 0 ? 0 : Math.max(2, (base - 6) * Math.sqrt(many / most));
   const out = [svg('line', { class: 'g', x1: 0, x2: w, y1: base, y2: base })];
+  let outline = '';
   for (let i = 0; i <= last; i++) {
-    // the root lets the rare slow ones be seen beside the many fast ones
-    const high = n[i] === 0 ? 0 : Math.max(2, (base - 6) * Math.sqrt(n[i] / most));
     out.push(svg('rect', { class: 'bar c-blue', x: (i * step + 0.5).toFixed(1), rx: 1.5,
-      y: (base - high).toFixed(1), width: Math.max(1, step - 1.5).toFixed(1), height: high.toFixed(1) }));
+      y: (base - high(n[i])).toFixed(1), width: Math.max(1, step - 1.5).toFixed(1), height: high(n[i]).toFixed(1) }));
+    if (inner[i]) {
+      const y = (base - high(inner[i])).toFixed(1);
+      outline += (inner[i - 1] ? 'V' + y : 'M' + (i * step).toFixed(1) + ',' + base + 'V' + y)
+        + 'H' + ((i + 1) * step).toFixed(1) + (inner[i + 1] ? '' : 'V' + base);
+    }
   }
+  if (outline) { out.push(svg('path', { class: 'stroke c-teal', d: outline })); }
   for (let i = 0; i <= last; i += 9) {
     out.push(svg('text', { x: (i + 1) * step, y: h - 4,
       'text-anchor': i === 0 ? 'start' : (i + 1) * step > w - 20 ? 'end' : 'middle' },
@@ -487,10 +504,19 @@ function histogram(t) {
   return [picture];
 }
 
+function times(posts, redis) {
+  const row = (name, t) => el('tr', {}, el('td', {}, name),
+    ...[t.p50, t.p90, t.p99].map(v => el('td', { class: 'num' }, t.count ? words(seconds(v)) : '\u2013')),
+    el('td', { class: 'num' }, count(t.count)));
+  return [el('table', {}, el('tr', {}, ...['', 'median', '90 %', '99 %', 'count'].map(h =>
+    el('th', { class: 'num' }, h))), row('POST', posts), row('Redis', redis))];
+}
+
 // --- sections ----------------------------------------------------------------
 
 const statusColors = { DELIVERED: 'c-good', READ: 'c-teal', CLICKED: 'c-blue',
-  UNDELIVERED: 'c-warn', UNSUBSCRIBED: 'c-violet', SPAM: 'c-bad', SENT: 'c-soft',
+)page"
+R"page(  UNDELIVERED: 'c-warn', UNSUBSCRIBED: 'c-violet', SPAM: 'c-bad', SENT: 'c-soft',
   SUBSCRIPTION_CHANGED: 'c-soft', unknown: 'c-faint', absent: 'c-faint' };
 const statusNames = { DELIVERED: 'delivered', UNDELIVERED: 'undelivered', READ: 'read',
   CLICKED: 'clicked', UNSUBSCRIBED: 'unsubscribed', SPAM: 'spam', SENT: 'sent',
@@ -500,10 +526,22 @@ const mediaNames = { email: 'e-mail', sms: 'SMS', viber: 'Viber', webpush: 'web 
   mobilepush: 'mobile push', appinbox: 'app inbox', widget: 'widget', inapp: 'in-app',
   telegram: 'Telegram', other: 'another channel', absent: 'not told' };
 
-function split(of, color, name) {
+const reasonNames = { empty_body: 'an empty body', not_json: 'not JSON', bad_utf8: 'not UTF-8',
+  not_an_array: 'not an array', not_an_object: 'an element is no object',
+  trailing_garbage: 'more behind the array', too_deep: 'nested too deep',
+  missing_field: 'a required field is missing', wrong_type: 'a field of another type',
+  out_of_range: 'a number out of range', duplicate_field: 'a field twice',
+  unknown_status: 'a status that is not known', bad_key: 'no good name of a list',
+  too_many_events: 'too many events', body_too_large: 'a body too large',
+  unsupported_encoding: 'a compressed body', body_timeout: 'the body came too slowly',
+  unauthorized: 'no valid token', method_not_allowed: 'another method than POST',
+  unavailable: 'Redis could not take them' };
+const reasonPalette = ['c-bad', 'c-warn', 'c-violet', 'c-blue', 'c-teal', 'c-soft', 'c-faint'];
+
+function split(of, color, name, none) {
   const rows = Object.entries(of).filter(r => r[1] > 0).sort((a, b) => b[1] - a[1]);
   const all = rows.reduce((sum, r) => sum + r[1], 0);
-  if (all === 0) { return [el('p', { class: 'empty' }, 'no event yet')]; }
+  if (all === 0) { return [el('p', { class: 'empty' }, none)]; }
   const strip = el('div', { class: 'strip' });
   const list = el('ul', { class: 'split' });
   rows.forEach(([key, n], i) => {
@@ -526,8 +564,7 @@ function senderFacts(d) {
   const s = d.sender;
   const rows = [
     ['last POST', s.seconds_since_post === null ? 'none yet' : ago(s.seconds_since_post)],
-)page"
-R"page(    ['last 200', s.seconds_since_ok === null ? 'none yet' : ago(s.seconds_since_ok)],
+    ['last 200', s.seconds_since_ok === null ? 'none yet' : ago(s.seconds_since_ok)],
     ['refused, not delivered since', count(s.owed), s.owed ? 'warn' : ''],
   ];
   if (s.owed) { rows.push(['the oldest of these', ago(s.seconds_owed), 'warn']); }
@@ -558,7 +595,8 @@ function target(t) {
       cell('list', t.list_length === null ? '\u2013' : count(t.list_length)),
       cell('commands', count(t.commands)),
       cell('reconnects', count(t.reconnects)),
-      cell('failed tries', count(t.failures))));
+)page"
+R"page(      cell('failed tries', count(t.failures))));
   const errors = Object.entries(t.errors);
   if (errors.length) {
     box.append(el('p', { class: 'said' }, ...errors.map(([name, n]) =>
@@ -611,8 +649,7 @@ function verdict(d, recent) {
   const waiting = d.spools.reduce((sum, p) => sum + p.events, 0);
   const posted = s.seconds_since_post !== null;
   const owed = plural(s.owed, 'POST', 'POSTs') + ' refused and not delivered since'
-)page"
-R"page(    + (s.owed ? ', the first ' + ago(s.seconds_owed) : '');
+    + (s.owed ? ', the first ' + ago(s.seconds_owed) : '');
 
   if (down.length) {
     const names = down.map(t => t.name).join(', ');
@@ -636,7 +673,8 @@ R"page(    + (s.owed ? ', the first ' + ago(s.seconds_owed) : '');
   return ['good', 'All is well', 'every event answered 200 is on its list'];
 }
 
-const iconColors = { good: '009639', warn: 'e08a00', bad: 'd92d20', '': '888888' };
+)page"
+R"page(const iconColors = { good: '009639', warn: 'e08a00', bad: 'd92d20', '': '888888' };
 
 // --- one answer --------------------------------------------------------------
 
@@ -686,8 +724,7 @@ function show(d) {
 
   const ok = d.sender.seconds_since_ok;
   figure('t-ok', ok === null ? ['\u2013', ''] : ok < 1 ? ['now', ''] : age(ok));
-)page"
-R"page(  text('t-ok-2', ok === null ? 'none yet' : d.sender.owed ? plural(d.sender.owed, 'POST', 'POSTs') + ' owed' : ok < 1 ? '\u00a0' : 'ago');
+  text('t-ok-2', ok === null ? 'none yet' : d.sender.owed ? plural(d.sender.owed, 'POST', 'POSTs') + ' owed' : ok < 1 ? '\u00a0' : 'ago');
   $('tile-ok').className = 'tile' + (d.sender.owed ? ' warn' : '');
 
   const [mood, word, why] = verdict(d, recent);
@@ -699,15 +736,16 @@ R"page(  text('t-ok-2', ok === null ? 'none yet' : d.sender.owed ? plural(d.send
     + iconColors[mood] + "'/%3E%3C/svg%3E";
   if ($('icon').getAttribute('href') !== icon) { $('icon').setAttribute('href', icon); }
 
-  section('status', d.events.status, () => split(d.events.status, key => statusColors[key] || 'c-faint', statusNames));
-  section('media', d.events.media_type, () => split(d.events.media_type, (key, n) => palette[Math.min(n, palette.length - 1)], mediaNames));
+  section('status', d.events.status, () => split(d.events.status, key => statusColors[key] || 'c-faint', statusNames, 'no event yet'));
+  section('media', d.events.media_type, () => split(d.events.media_type, (key, n) => palette[Math.min(n, palette.length - 1)], mediaNames, 'no event yet'));
   section('sender', senderFacts(d), () => facts(senderFacts(d)));
   const results = [
     ['accepted', count(r.accepted)], ['spooled', count(r.spooled), r.spooled ? 'warn' : ''],
     ['quarantined', count(r.quarantined), r.quarantined ? 'warn' : ''],
     ['rejected', count(r.rejected), r.rejected ? 'bad' : ''],
     ['unauthorized', count(r.unauthorized), r.unauthorized ? 'bad' : ''],
-    ['unavailable', count(r.unavailable), r.unavailable ? 'bad' : ''],
+)page"
+R"page(    ['unavailable', count(r.unavailable), r.unavailable ? 'bad' : ''],
     ['client went away', count(r.abandoned)],
     ['duplicate events', count(d.events.duplicates)]];
   section('results', results, () => facts(results));
@@ -716,8 +754,11 @@ R"page(  text('t-ok-2', ok === null ? 'none yet' : d.sender.owed ? plural(d.send
   const seconds_of = d.spools.map(p => p.oldest === null ? null : Math.floor(d.time - p.oldest));
   section('spools', [d.spools, seconds_of], () => d.spools.length ? d.spools.map(p => spool(p, d.time))
     : [el('p', { class: 'empty' }, 'no esputnik_spool: while Redis is away, POSTs are answered 503')]);
-  section('p-hist', [d.request_time.buckets, $('p-hist').clientWidth], () => histogram(d.request_time));
-  text('n-hist', plural(d.request_time.count, 'POST', 'POSTs') + ', heights by their root');
+  section('p-hist', [d.request_time.buckets, d.redis_time.buckets, $('p-hist').clientWidth],
+    () => histogram(d.request_time, d.redis_time));
+  section('times', [d.request_time, d.redis_time], () => times(d.request_time, d.redis_time));
+  section('reasons', d.refusals, () => split(d.refusals,
+    (key, n) => reasonPalette[Math.min(n, reasonPalette.length - 1)], reasonNames, 'none'));
   section('refusals', d.last_refusals, () => refusals(d.last_refusals));
 
   text('where', d.server + ' on ' + location.host + ', ' + plural(d.workers, 'worker', 'workers'));
