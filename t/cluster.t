@@ -1,5 +1,7 @@
 # Redis Cluster: each event to the master of its list's slot, through moves of
-# slots, nodes that come and go, and the death of masters.
+# slots, nodes that come and go, and the death of masters.  (POSTs that are
+# stored in part: cluster_partial.t; how often the topology is looked at:
+# cluster_refresh.t; TLS and host names: cluster_tls.t.)
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

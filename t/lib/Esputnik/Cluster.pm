@@ -14,7 +14,9 @@ use Esputnik::Process qw(wait_for);
 use Esputnik::Redis;
 
 # %o: masters (3), replicas => of each (0), timeout => ms of a node, args,
-# spare => further masters without slots.
+# spare => further masters without slots, tls => the options of redis-server
+# that name its certificate: each node then has a TLS port (tls_address) beside
+# the plain one, which is for the test, and the nodes speak TLS to each other.
 sub start
 {
     my ($class, %o) = @_;
@@ -57,12 +59,16 @@ sub _node
 {
     my ($self) = @_;
     my $bus = free_port();
+    my $tls_port = $self->{o}{tls} ? free_port() : undef;
     my $node = Esputnik::Redis->start(args => [
         '--cluster-enabled', 'yes', '--cluster-port', $bus,
         '--cluster-node-timeout', $self->{o}{timeout} || 2000,
         '--repl-diskless-sync-delay', 0,
+        $self->{o}{tls} ? ('--tls-cluster', 'yes', '--tls-replication', 'yes',
+                           '--tls-port', $tls_port, @{ $self->{o}{tls} }) : (),
         @{ $self->{o}{args} || [] }]);
     $node->{bus} = $bus;
+    $node->{tls_port} = $tls_port;
     push @{ $self->{nodes} }, $node;
     return $node;
 }
@@ -103,6 +109,8 @@ sub replicas { @{ $_[0]{replicas} } }
 sub spare { @{ $_[0]{spare} } }
 sub nodes { @{ $_[0]{nodes} } }
 sub seeds { my ($self) = @_; return join ' ', map { $_->address } $self->masters }
+sub tls_address { my ($self, $node) = @_; return "127.0.0.1:$node->{tls_port}" }
+sub tls_seeds { my ($self) = @_; return join ' ', map { $self->tls_address($_) } $self->masters }
 sub id { my ($self, $node) = @_; return $node->cmd('CLUSTER', 'MYID') }
 
 sub slot { my ($self, $key) = @_; return $self->{masters}[0]->cmd('CLUSTER', 'KEYSLOT', $key) }
@@ -147,7 +155,7 @@ sub move_keys
     my ($self, $slot, $from, $to) = @_;
     my $moved = 0;
     while (my @keys = @{ $from->cmd('CLUSTER', 'GETKEYSINSLOT', $slot, 100) }) {
-        $from->cmd('MIGRATE', '127.0.0.1', $to->port, '', 0, 5000, 'KEYS', @keys);
+        $from->cmd('MIGRATE', '127.0.0.1', $to->{tls_port} // $to->port, '', 0, 5000, 'KEYS', @keys);
         $moved += @keys;
     }
     return $moved;
