@@ -6,6 +6,7 @@ use lib "$FindBin::Bin/lib";
 use Esputnik::Test;
 
 use Esputnik::Certs;
+use Esputnik::Dns;
 use Esputnik::Port qw(free_port);
 use IO::Socket::INET;
 
@@ -194,6 +195,60 @@ sleep 0.1;
 is(post('/session')->{status}, 503, 'no Redis behind TLS: 503');
 ok(wait_for(sub { server_said() =~ /Reused session-id/ }, slow(3)), 'used again')
     or diag(server_said());
+
+# SNI: the name that is asked for is tls_server_name, else the host as it stands
+# in the configuration, whatever its address; an address is none (RFC 6066).  A
+# server tells; what it sends back is no reply of Redis, which ends the
+# connection.
+
+$certs->issue('any', 'IP:127.0.0.1,DNS:localhost,DNS:redis.test,DNS:resolved.test');
+my $sni_port = free_port();
+my $sni_log = File::Temp->new;
+Esputnik::Process::spawn(
+    ['openssl', 's_server', '-rev', '-tlsextdebug', '-accept', "127.0.0.1:$sni_port",
+     '-cert', $certs->cert('any'), '-key', $certs->key('any')], stderr => "$sni_log");
+sub sni_said { open my $in, '<', "$sni_log"; local $/; return scalar(<$in>) // '' }
+ok(wait_for(sub { sni_said() =~ /ACCEPT/ }, slow(5)), 'a server that tells what it was asked for');
+
+# The names in a ClientHello as the server dumps it: a list of 1, of kind 0.
+sub names_of
+{
+    my ($said) = @_;
+    my @names;
+    while ($said =~ /^TLS client extension "server name" \(id=0\), len=\d+\n((?:[0-9a-f]{4} - .*\n)+)/mg) {
+        my $bytes = join '', map { pack 'H*', substr($_, 7, 48) =~ tr/0-9a-f//cdr } split /\n/, $1;
+        push @names, unpack 'x2 x n/a', $bytes;
+    }
+    return @names;
+}
+
+my $dns = Esputnik::Dns->start('resolved.test' => '127.0.0.1', 'redis.test' => '127.0.0.9');
+my @sni = (
+    ["127.0.0.1:$sni_port; tls_server_name redis.test", 'redis.test', 'tls_server_name'],
+    ["resolved.test:$sni_port; tls_server_name redis.test", 'redis.test', 'tls_server_name before the host'],
+    ["localhost:$sni_port", 'localhost', 'the host that was resolved at start'],
+    ["resolved.test:$sni_port", 'resolved.test', 'the host that the resolver knows'],
+    ["127.0.0.1:$sni_port", undef, 'an address'],
+    ["localhost:$sni_port; tls_server_name 127.0.0.1", undef, 'an address as tls_server_name'],
+);
+my $sni = nginx(
+    vars => { DNS => $dns->port, CA => $certs->cert('ca') },
+    http => join('', map { "esputnik_redis sni$_ { server $sni[$_][0]; tls on; $ca }\n" } 0 .. $#sni),
+    server => join '', map {
+        # without a resolver a name is looked up at start
+        my $resolver = $sni[$_][0] =~ /resolved/ ? 'resolver 127.0.0.1:%%DNS%% ipv6=off;' : '';
+        "location = /sni$_ { $resolver esputnik_pass sni$_; }\n"
+    } 0 .. $#sni);
+
+for my $i (0 .. $#sni) {
+    my (undef, $name, $what) = @{ $sni[$i] };
+    my $from = length sni_said();
+    my $r = $sni->post("/sni$i", events(1));
+    ok(wait_for(sub { substr(sni_said(), $from) =~ /CONNECTION ESTABLISHED/ }, slow(3)), "$what: a handshake");
+    is(join(' ', names_of(substr sni_said(), $from)), $name // '',
+       defined $name ? "$what: the name is $name" : "$what: no name is sent");
+    unlike($r->{body}, qr/certificate/, "$what: the certificate is good") or diag($r->{body});
+}
 
 # cut at any place: the handshake, the replies; and it comes back
 
