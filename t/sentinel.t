@@ -10,8 +10,14 @@ use Esputnik::Sentinel;
 
 use constant DOWN_AFTER => 1000;     # ms
 
-my $ha = Esputnik::Sentinel->start(down_after => DOWN_AFTER, password => 'sentinel-secret',
-                                   args => ['--appendonly', 'yes']);
+# users of the sentinels: one that may do what the module needs, as the
+# directives' page says, one that may not ask, one that may not set its name
+my $rights = '-@all +ping +subscribe resetchannels &+switch-master';
+my $ask = '+sentinel|get-master-addr-by-name';
+my $ha = Esputnik::Sentinel->start(
+    down_after => DOWN_AFTER, password => 'sentinel-secret', args => ['--appendonly', 'yes'],
+    users => ["webhooks on >user-secret $rights $ask +client|setname", "blind on >user-secret $rights",
+              "nameless on >user-secret $rights $ask"]);
 my $sentinels = $ha->addresses;
 my ($first) = map { "127.0.0.1:$_->{port}" } $ha->sentinels;
 
@@ -42,7 +48,7 @@ my $quick = 'connect_timeout ' . ms(500) . ';';
 my $nginx = nginx(
     workers => 2,
     vars => { SENTINELS => $sentinels, FIRST => $first, LIAR => $liar->address },
-    files => { secret => "sentinel-secret\n", wrong => "no-sentinel-secret\n" },
+    files => { secret => "sentinel-secret\n", wrong => "no-sentinel-secret\n", word => "user-secret\n" },
     http => <<"END",
 esputnik_redis ha { server %%SENTINELS%%; sentinel mymaster; $quick sentinel_password_file %%PREFIX%%/secret; }
 esputnik_redis safe { server %%SENTINELS%%; sentinel mymaster; $quick sentinel_password_file %%PREFIX%%/secret; }
@@ -50,12 +56,23 @@ esputnik_redis wide { server %%SENTINELS%%; sentinel mymaster; $quick sentinel_p
     connections 3; database 2; }
 esputnik_redis unknown { server %%SENTINELS%%; sentinel nobody; $quick sentinel_password_file %%PREFIX%%/secret; }
 esputnik_redis wrong { server %%FIRST%%; sentinel mymaster; $quick sentinel_password_file %%PREFIX%%/wrong; }
+esputnik_redis user { server %%SENTINELS%%; sentinel mymaster; $quick sentinel_user webhooks;
+    sentinel_password_file %%PREFIX%%/word; }
+esputnik_redis nameless { server %%SENTINELS%%; sentinel mymaster; $quick sentinel_user nameless;
+    sentinel_password_file %%PREFIX%%/word; }
+esputnik_redis blind { server %%FIRST%%; sentinel mymaster; $quick sentinel_user blind;
+    sentinel_password_file %%PREFIX%%/word; }
+esputnik_redis wrong_user { server %%FIRST%%; sentinel mymaster; $quick sentinel_user nobody;
+    sentinel_password_file %%PREFIX%%/word; }
+esputnik_redis users_wrong { server %%FIRST%%; sentinel mymaster; $quick sentinel_user webhooks;
+    sentinel_password_file %%PREFIX%%/secret; }
+esputnik_redis no_user { server %%FIRST%%; sentinel mymaster; $quick sentinel_password_file %%PREFIX%%/word; }
 esputnik_redis dead { server 127.0.0.1:1 127.0.0.1:2; sentinel mymaster; $quick }
 esputnik_redis liar { server %%LIAR%%; sentinel mymaster; $quick }
 esputnik_redis mixed { server 127.0.0.1:1 %%LIAR%%; sentinel mymaster; $quick }
 END
     server => join "\n", (map { "location /$_ { esputnik_pass $_; esputnik_key list:$_; }" }
-        qw(ha wide unknown wrong dead liar mixed)),
+        qw(ha wide unknown wrong dead liar mixed user nameless blind wrong_user users_wrong no_user)),
     'location /asked { esputnik_pass ha; esputnik_key list:asked; }',
     'location /killed { esputnik_pass ha; esputnik_key list:killed; }',
     'location /spooled { esputnik_pass ha; esputnik_key list:spooled; esputnik_spool %%PREFIX%%/spool; }',
@@ -135,6 +152,40 @@ for my $case (['lose 1', 'it answers late'], ['lose 3, demoted', 'it is none any
     ok(wait_for(sub { both('/fake') }, slow(1), 0.02), "$name: 200 again");
 }
 is(scalar $fake->commands('ROLE'), 2 + 2 + 4, 'asked each time');
+
+# a user of the sentinels' access control lists, who may do no more than this
+
+sub clients_of
+{
+    my ($user) = @_;
+    return grep { /\buser=$user\b/ } map { split /\n/, $ha->ask($_, 'CLIENT', 'LIST') } $ha->sentinels;
+}
+
+for my $user ('user', 'nameless') {
+    my $name = $user eq 'user' ? 'webhooks' : $user;
+    accepted(post("/$user"), 1, "sentinel_user $name: the master is found");
+    is($master->cmd('LLEN', "list:$user"), 1, 'and has it');
+    # the subscription is this user's, too
+    ok(wait_for(sub { grep { /\bsub=1\b/ } clients_of($name) }, slow(3)), 'a failover will be heard of');
+}
+is(scalar(grep { !/\bname=ngx_esputnik-\d+/ } clients_of('webhooks')), 0, 'who tells its name');
+my @denied = map { my %entry = @$_; "$entry{username} $entry{reason} $entry{object}" }
+             map { @{ $ha->ask($_, 'ACL', 'LOG') } } $ha->sentinels;
+is(join(', ', grep { /^webhooks/ } @denied), '', 'nothing that it asked for is denied');
+is(join(', ', grep { /^nameless/ && !/command client\|setname/ } @denied), '',
+   'nor to the other one, but for its name');
+
+refused('/blind', 'master cannot be found: ', 'a user who may not ask');
+like($nginx->error_log, qr/at \Q$first\E: the sentinel refused to tell the master/, 'the log says so');
+for my $case (['/wrong_user', 'an unknown user'], ['/users_wrong', 'a wrong password of the user'],
+              ['/no_user', "a user's password without the user"])
+{
+    my ($uri, $name) = @$case;
+    my $mark = $nginx->mark;
+    refused($uri, 'master cannot be found: ', $name);
+    ok(scalar $nginx->log_lines(qr/at \Q$first\E: WRONGPASS/, $mark), 'the log says so')
+        or diag(substr $nginx->error_log, $mark);
+}
 
 # F19: sentinels that are away, do not know, or name another than the master
 
@@ -257,7 +308,7 @@ $http = $nginx->http;
 accepted(post('/ha'), 1, 'after a reload');
 
 $nginx->stop;
-unlike($nginx->error_log . join('', $nginx->access), qr/sentinel-secret/, 'no password in the logs');
+unlike($nginx->error_log . join('', $nginx->access), qr/sentinel-secret|user-secret/, 'no password in the logs');
 
 my $said = '';
 sub config
