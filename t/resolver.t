@@ -86,6 +86,46 @@ is($c->response->{status}, 503, 'a request that waits for a name is answered on 
 $c->close;
 ok(defined Esputnik::Process::wait_exit($waiting->pid, slow(2)), 'and nginx ends');
 
+# Names that sentinels and clusters tell while nginx runs (announced host names)
+# need a resolver.  (A real cluster with such names: tls_cluster.t.)
+{
+    my $announced = redis();
+    my ($host, $port) = ('announced.test', $announced->port);
+    $dns->records($host => '127.0.0.1');
+    my $bulk = sub { '$' . length($_[0]) . "\r\n$_[0]\r\n" };
+    my $teller = fake_redis(on => {
+        SENTINEL => sub { $_[0]->send("*2\r\n" . join '', map { $bulk->($_) } $host, $port) },
+        SUBSCRIBE => sub { $_[0]->send("*3\r\n\$9\r\nsubscribe\r\n\$14\r\n+switch-master\r\n:1\r\n") },
+        CLUSTER => sub {
+            my ($c, $words) = @_;
+            return $c->send("-ERR unknown subcommand\r\n") if uc $words->[1] ne 'SLOTS';
+            $c->send("*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n" . $bulk->($host) . ":$port\r\n");
+        },
+    });
+    my $names = nginx(%o, vars => { DNS => $dns->port, TELLER => $teller->address, LIMIT => ms(400) },
+        http => <<'END',
+esputnik_redis ha { server %%TELLER%%; sentinel mymaster; connect_timeout %%LIMIT%%; }
+esputnik_redis cluster { server %%TELLER%%; cluster on; }
+END
+        server => <<'END');
+location /with/ {
+    resolver 127.0.0.1:%%DNS%% ipv6=off;
+    location /with/ha { esputnik_pass ha; }
+    location /with/cluster { esputnik_pass cluster; }
+}
+location /without/ha { esputnik_pass ha; }
+location /without/cluster { esputnik_pass cluster; }
+END
+    for my $uri ('ha', 'cluster') {
+        my $mark = $names->mark;
+        problem($names->post("/without/$uri", events(1)), 503, 'unavailable', "$uri: no resolver for its host name: 503");
+        ok(scalar $names->log_lines(qr/$host.*no resolver for this name/, $mark), 'the log says so')
+            or diag(substr $names->error_log, $mark);
+        accepted($names->post("/with/$uri", events(1)), 1, "$uri: with a resolver: 200");
+    }
+    list_is($announced, $key, [event(1), event(1)], 'stored');
+}
+
 # without a resolver a name must be known at start
 my ($status, $said) = Esputnik::Nginx->new(server => <<'END')->test;
 location / { esputnik_pass redis://no-such-host.invalid; }
