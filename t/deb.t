@@ -5,6 +5,7 @@
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Fcntl qw(:flock);
+use File::Spec;
 use File::Temp qw(tempdir);
 use Esputnik::Process qw(spawn wait_exit);
 use Esputnik::Test;
@@ -22,6 +23,9 @@ my $folder = tempdir('esputnik-deb-XXXXXX', TMPDIR => 1, CLEANUP => 1);
 mkdir root() . '/build';
 open my $one_at_a_time, '>>', root() . '/build/.deb-test' or die "lock: $!\n";
 flock $one_at_a_time, LOCK_EX or die "lock: $!\n";
+# and of all checkouts on the machine, which has one place to install to
+open my $one_on_the_machine, '>>', File::Spec->tmpdir . "/esputnik-deb-test-$>" or die "lock: $!\n";
+flock $one_on_the_machine, LOCK_EX or die "lock: $!\n";
 
 # (status, what it printed)
 sub run
@@ -65,11 +69,33 @@ my $doc = "usr/share/doc/$name";
 for my $file ('usr/lib/nginx/modules/ngx_esputnik_module.so', 'usr/bin/esputnik-spool',
               'usr/share/man/man1/esputnik-spool.1.gz', "$doc/README.md", "$doc/copyright",
               "$doc/docs/directives.md", "$doc/examples/esputnik.conf",
-              "$doc/examples/tools/replay.py",
+              "$doc/examples/tools/replay.py", "$doc/examples/README.md",
+              "$doc/examples/frameworks/sidekiq/nginx.conf",
+              "$doc/examples/frameworks/celery/esputnik_tasks.py",
+              "$doc/examples/frameworks/resque/worker.js",
+              "$doc/examples/workers/python/worker.py",
+              "$doc/examples/sender/esputnik-sender.py",
               'usr/share/nginx/modules-available/mod-http-esputnik.conf')
 {
     ok(-s "$folder/root/$file", $file);
 }
+# The pages of the package lead to each other and to the examples.  The manual
+# page is in its own place, and the benchmarks are with the sources.
+my ($links, @nowhere);
+for my $page (map { glob "$folder/root/$doc/$_" } 'docs/*.md', 'docs/monitoring/*.md', 'examples/*.md') {
+    open my $in, '<', $page or die "$page: $!\n";
+    my $text = do { local $/; <$in> };
+    my $in_folder = $page =~ s{[^/]*\z}{}r;
+    while ($text =~ /\]\((?!https?:)([^)#\s]+)/g) {
+        my $to = $1;
+        next if $to =~ m{^man/|^\.\./bench/};
+        $links++;
+        push @nowhere, substr($page, length "$folder/root/$doc/") . " to $to" unless -e "$in_folder/$to";
+    }
+}
+cmp_ok($links, '>', 30, 'its pages have links');
+is(join("\n", @nowhere), '', 'and each leads somewhere');
+
 is(-x "$folder/root/usr/bin/esputnik-spool" ? 1 : 0, 1, 'the tool can be run');
 like(succeeds('esputnik-spool --version', "$folder/root/usr/bin/esputnik-spool", '--version'),
      qr/journal version/, 'and says which it is');
@@ -130,7 +156,8 @@ my $ours;    # the package is here by this test
 if ($> != 0 || installed()) {
     my $why = $> ? 'this is not root' : 'it is installed here already';
     diag("$why: the package was tried unpacked, not installed");
-    ok(!$ENV{TEST_ROOT}, 'nobody said that it had to be (TEST_ROOT)');
+    # .ci/run says so when it is root: what it can do it must not leave out
+    ok(!$ENV{TEST_ROOT}, "the package was installed and purged, or need not be (TEST_ROOT): $why");
 } else {
     my $before = machine();
     my $enabled = '/etc/nginx/modules-enabled/50-mod-http-esputnik.conf';
