@@ -20,7 +20,7 @@ files=("$@")
 
 # What a sanitized module would not show anything new in: programs of others on
 # the lists, pages, packages, the counting of instructions, the harness itself.
-NOT_SANITIZED='^t/((clients|browser)/|(guard|deb|docs|operations|harness|spool_tool|status_page)\.t$)'
+NOT_SANITIZED='^t/((clients|browser)/|(guard|deb|docs|operations|harness|prove|spool_tool|status_page)\.t$)'
 # A worker under valgrind that has served good, bad and aborted requests, and
 # with a Redis that came and went, loses nothing.
 VALGRIND_FILES=(t/accept.t t/bad_json.t t/aborts.t t/redis_down.t)

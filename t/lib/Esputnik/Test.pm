@@ -116,9 +116,12 @@ sub list_is
 
 # The end of every test file: all nginx end gracefully, and no log holds what
 # no test asked for.
+my $finished;
+
 sub finish
 {
     local $Test::Builder::Level = $Test::Builder::Level + 1;
+    $finished = 1;
     $_->stop for Esputnik::Nginx->all;
     my @complaints = map { $_->complaints } Esputnik::Nginx->all;
     is(join("\n", @complaints), '', 'nothing alarming in the logs');
@@ -130,6 +133,9 @@ END {
         my $status = $?;
         # after a death in the middle: workers outlive a killed master
         $_->stop('TERM') for Esputnik::Nginx->all;
+        # what it died of may be there
+        my @complaints = $finished ? () : map { $_->complaints } Esputnik::Nginx->all;
+        is(join("\n", @complaints), '', 'nothing alarming in the logs') if @complaints;
         kill_all();
         $? = $status;
     }
