@@ -144,7 +144,7 @@ private:
     template <class Out>
     void emit_script(const Part &part, PushForm form, Out &out) const;
 
-    PushResult read_script(const Part &part, const Reply &reply,
+    PushResult read_script(size_t number, const Reply &reply,
                            PushCounts *counts) const;
 
     PushOptions options_;

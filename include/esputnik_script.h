@@ -11,8 +11,9 @@
  * ARGV  RPUSH, LPUSH or XADD; MAXLEN or 0; the slice in ms or 0 without dedup;
  *       one count for each list; then list by list its values and, with dedup,
  *       their digests.
- * Reply pushed, duplicates, length for each list in turn, and a text: empty,
- *       or why Redis would not remember what was pushed.
+ * Reply five, whatever the number of lists: pushed, duplicates, which list is
+ *       the longest now (from 1, in the order of KEYS), its length, and a text:
+ *       empty, or why Redis would not remember what was pushed.
  */
 
 #ifndef ESPUTNIK_SCRIPT_H

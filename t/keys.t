@@ -51,6 +51,12 @@ location /every { esputnik_pass %%URL%%; esputnik_value "%%EVERY%%"; }
 location /constant { esputnik_pass %%URL%%; esputnik_value constant; }
 location /mapped_value { esputnik_pass %%URL%%; esputnik_value $queue/$medium; }
 location /pair { esputnik_pass %%URL%%; esputnik_key p:$esputnik_activity_status; }
+location /user { esputnik_pass %%URL%%; esputnik_key u:$esputnik_contact_id; }
+location /user_once {
+    esputnik_pass %%URL%%;
+    esputnik_key u:$esputnik_contact_id;
+    esputnik_dedup 1h;
+}
 location /outer {
     esputnik_key outer;
     esputnik_value v;
@@ -129,6 +135,18 @@ my @many = map { with($_, 'S' . $_ % 300) } 1 .. 3000;
 my %want;
 push @{ $want{"e:S" . $_ % 300} }, $many[$_ - 1] for 1 .. 3000;
 stored('/event', \@many, \%want, '3,000 events on 300 keys');
+
+# as many keys as a POST may have events: the reply of Redis does not grow with them
+my @users = map { with($_, 'SENT') } 1 .. 10_000;
+for my $uri ('/user', '/user_once') {
+    $redis->flush;
+    accepted(post($uri, @users), 10_000, "$uri: 10,000 events on 10,000 keys");
+    my @wrong = grep { my $l = $redis->list("u:$_"); @$l != 1 || $l->[0] ne $users[$_ - 1] } 1 .. 10_000;
+    is("@wrong", '', "$uri: each on its own");
+}
+my $again = post('/user_once', @users[0 .. 9998], with(0, 'SENT'));
+is("$again->{status} $again->{body}", '200 {"accepted":1,"duplicates":9999}', 'again, and a new one');
+is(scalar @{ $redis->list('u:1') }, 1, 'stored once');
 
 # bytes that would break a protocol of lines
 my %odd = ('a\r\n$3\r\nfoo' => "a\r\n\$3\r\nfoo", 'nul\u0000nul' => "nul\0nul",

@@ -268,48 +268,56 @@ bool PushPlan::append(size_t part, PushForm form, Buffer &out) const
     return true;
 }
 
-PushResult PushPlan::read_script(const Part &part, const Reply &reply,
+PushResult PushPlan::read_script(size_t number, const Reply &reply,
                                  PushCounts *counts) const
 {
-    if (reply.elements() != part.count * size_t{3} + 1) {
+    enum { pushed, duplicates, longest, length, numbers };
+
+    const Part &part = parts_[number];
+    uint64_t n[numbers];
+
+    if (reply.elements() != numbers + 1) {
         return PushResult::protocol;
     }
 
-    PushCounts sum = *counts;
     Reply item = reply.first();
-    for (uint32_t i = 0; i < part.count; i++) {
-        long long n[3];
-        for (long long &value : n) {
-            if (!item.is(ReplyType::integer) || item.integer() < 0) {
-                return PushResult::protocol;
-            }
-            value = item.integer();
-            item = item.next();
-        }
-
-        /* a stream may be trimmed to less than was pushed */
-        const long long count = groups_[part.first + i].count;
-        if (n[0] > count || n[0] + n[1] != count
-            || (options_.dedup_ms == 0 && n[1] != 0)
-            || (options_.op != PushOp::xadd && n[2] < n[0]))
-        {
+    for (uint64_t &value : n) {
+        if (!item.is(ReplyType::integer) || item.integer() < 0) {
             return PushResult::protocol;
         }
-        sum.pushed += static_cast<uint64_t>(n[0]);
-        sum.duplicates += static_cast<uint64_t>(n[1]);
-        if (static_cast<uint64_t>(n[2]) > sum.length) {
-            sum.length = static_cast<uint64_t>(n[2]);
-            sum.longest = key_of(groups_[part.first + i]);
-        }
+        value = static_cast<uint64_t>(item.integer());
+        item = item.next();
     }
 
     if (!item.is(ReplyType::string)) {
         return PushResult::protocol;
     }
-    if (!item.text().empty()) {
-        sum.trouble = item.text();
+
+    const size_t all = events(number);
+    if (n[pushed] > all || n[duplicates] != all - n[pushed]
+        || (options_.dedup_ms == 0 && n[duplicates] != 0)
+        || n[longest] < 1 || n[longest] > part.count)
+    {
+        return PushResult::protocol;
     }
-    *counts = sum;
+
+    /* no list is longer, so it has its share at least; a stream may be trimmed
+     * to less than was pushed */
+    if (options_.op != PushOp::xadd
+        && n[length] < (n[pushed] + part.count - 1) / part.count)
+    {
+        return PushResult::protocol;
+    }
+
+    counts->pushed += n[pushed];
+    counts->duplicates += n[duplicates];
+    if (n[length] > counts->length) {
+        counts->length = n[length];
+        counts->longest = key_of(groups_[part.first + n[longest] - 1]);
+    }
+    if (!item.text().empty()) {
+        counts->trouble = item.text();
+    }
     return PushResult::stored;
 }
 
@@ -326,7 +334,7 @@ PushResult PushPlan::read(size_t number, const Reply &reply,
                                                         : PushResult::refused;
     }
     if (script) {
-        return read_script(part, reply, counts);
+        return read_script(number, reply, counts);
     }
 
     const uint32_t pushed = groups_[part.first].count;

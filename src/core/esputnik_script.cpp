@@ -17,6 +17,10 @@ namespace {
  * leaves none, and their own failure (an ACL) does not undo what is stored.
  *
  * pcall keeps the error's own prefix, which Redis 6.2 hides behind another.
+ *
+ * unpack() takes 1,000 at a time: Lua's C stack has room for 8,000.  The reply
+ * is as long for 10,000 lists as for one, since replies have a bound
+ * (esputnik_reply.h) and a script whose reply is refused has been executed.
  */
 constexpr std::string_view kScript = R"lua(
 local command, maxlen, slice = ARGV[1], ARGV[2], tonumber(ARGV[3])
@@ -24,7 +28,8 @@ local dedup = slice > 0
 local lists = dedup and #KEYS / 11 or #KEYS
 local stream = command == 'XADD'
 local at = 3 + lists
-local now, plan, reply, trouble = 0, {}, {}, ''
+local now, plan = 0, {}
+local pushed, duplicates, longest, length, trouble = 0, 0, 1, 0, ''
 
 if dedup then
     local time = redis.call('TIME')
@@ -110,9 +115,11 @@ for i = 1, lists do
             g.length = length
         end
     end
-    reply[#reply + 1] = g.to - g.from + 1
-    reply[#reply + 1] = g.duplicates
-    reply[#reply + 1] = g.length
+    pushed = pushed + g.to - g.from + 1
+    duplicates = duplicates + g.duplicates
+    if g.length > length then
+        longest, length = i, g.length
+    end
 end
 
 if dedup then
@@ -144,8 +151,7 @@ if dedup then
     end
 end
 
-reply[#reply + 1] = trouble
-return reply
+return {pushed, duplicates, longest, length, trouble}
 )lua";
 
 constexpr Sha1Hex kSha = sha1(kScript);

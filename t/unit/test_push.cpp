@@ -70,6 +70,7 @@ static Sent send(Connection &redis, const PushPlan &plan,
 {
     Sent sent = {};
     const Reply &reply = redis.send(bytes(plan, part, form));
+    ck_assert_uint_le(reply.elements(), 5);     /* however many lists */
     sent.result = plan.read(part, reply, &sent.counts, &sent.error);
     sent.trouble = std::string(sent.counts.trouble);
     if (reply.is_error()) {
@@ -243,23 +244,43 @@ START_TEST(replies_that_are_none)
 
     const Plan script(options(PushOp::rpush, kDay),
                       {{"a", "1"}, {"a", "2"}, {"b", "3"}});
-    const auto six = [](int p1, int d1, int l1, int p2, int d2, int l2) {
-        return array_of({number(p1), number(d1), number(l1), number(p2),
-                         number(d2), number(l2), bulk("")});
+    const auto five = [](int pushed, int duplicates, int longest, int length) {
+        return array_of({number(pushed), number(duplicates), number(longest),
+                         number(length), bulk("")});
     };
-    ck_assert(read(script, six(1, 1, 9, 1, 0, 1)) == PushResult::stored);
+    for (const std::string &wire :
+         {five(3, 0, 1, 2), five(2, 1, 1, 9), five(2, 1, 2, 1),
+          five(0, 3, 1, 0), five(0, 3, 2, 7)})
+    {
+        ck_assert_msg(read(script, wire) == PushResult::stored, "%s",
+                      wire.c_str());
+    }
     ck_assert(read(script, "-NOSCRIPT No matching script.\r\n")
               == PushResult::no_script);
     const std::string bad[] = {
-        six(1, 0, 9, 1, 0, 1),
-        six(2, 1, 9, 1, 0, 1),
-        six(3, -1, 9, 1, 0, 1),
-        six(2, 0, 1, 1, 0, 1),
-        six(2, 0, -1, 1, 0, 1),
-        array_of({number(2), number(0), number(2), bulk("")}),
-        array_of({number(2), number(0), number(2), number(1), number(0),
-                  number(1), number(0)}),
-        array_of({number(2), number(0), bulk("2"), number(1), number(0),
+        five(2, 0, 1, 9),
+        five(2, 2, 1, 9),
+        five(4, -1, 1, 9),
+        five(4, 0, 1, 9),
+        five(-1, 4, 1, 9),
+        five(2, 1, 0, 9),
+        five(2, 1, -1, 9),
+        five(2, 1, 3, 9),
+        five(2, 1, 1, 0),
+        five(2, 1, 1, -1),
+        five(3, 0, 1, 1),       /* three elements in two such lists */
+        array_of({number(2), number(1), number(1), number(9)}),
+        array_of({number(2), number(1), number(1), number(9), number(0)}),
+        array_of({number(2), number(1), number(1), bulk("9"), bulk("")}),
+        array_of({number(2), number(1), kNil, number(9), bulk("")}),
+        array_of({number(2), number(1), number(1), number(9), kNil}),
+        array_of({number(2), number(1), number(1), number(9), array_of({})}),
+        array_of({array_of({number(2)}), number(1), number(1), number(9),
+                  bulk("")}),
+        array_of({number(2), number(1), number(1), number(9), bulk(""),
+                  bulk("")}),
+        /* three for each list, as it once was */
+        array_of({number(1), number(1), number(9), number(1), number(0),
                   number(1), bulk("")}),
         ":3\r\n",
         "+OK\r\n",
@@ -272,7 +293,50 @@ START_TEST(replies_that_are_none)
     }
 
     const Plan plain(options(PushOp::rpush), {{"a", "1"}, {"b", "2"}});
-    ck_assert(read(plain, six(0, 1, 9, 1, 0, 1)) == PushResult::protocol);
+    ck_assert(read(plain, five(2, 0, 1, 9)) == PushResult::stored);
+    ck_assert(read(plain, five(1, 1, 1, 9)) == PushResult::protocol);
+
+    /* a stream is trimmed */
+    const Plan stream(options(PushOp::xadd, 0, 1),
+                      {{"a", "1"}, {"a", "2"}, {"a", "3"}});
+    ck_assert(read(stream, five(3, 0, 1, 1)) == PushResult::stored);
+    ck_assert(read(stream, five(3, 0, 2, 1)) == PushResult::protocol);
+}
+END_TEST
+
+/* what a plan has of one Redis is added to what it has of the others */
+START_TEST(replies_of_parts_are_summed_up)
+{
+    PushOptions o = options(PushOp::rpush, kDay);
+    o.cluster = true;
+    const Plan plan(o, {{"{b}1", "1"}, {"{b}2", "2"}, {"{c}", "3"}});
+    ck_assert_uint_eq(plan.parts(), 2);
+    const size_t b = plan.slot(0) == key_slot("b") ? 0 : 1;
+
+    PushCounts counts;
+    RedisError error;
+    ck_assert(plan.read(b,
+                        Decoded(array_of({number(1), number(1), number(2),
+                                          number(7), bulk("")})),
+                        &counts, &error)
+              == PushResult::stored);
+    ck_assert(counts.longest == "{b}2");
+    const Decoded other(array_of({number(1), number(0), number(1), number(6),
+                                  bulk("ERR no")}));
+    ck_assert(plan.read(1 - b, other, &counts, &error) == PushResult::stored);
+    ck_assert_uint_eq(counts.pushed, 2);
+    ck_assert_uint_eq(counts.duplicates, 1);
+    ck_assert_uint_eq(counts.length, 7);
+    ck_assert(counts.longest == "{b}2");
+    ck_assert(counts.trouble == "ERR no");
+
+    /* and a wrong one changes nothing */
+    const Decoded wrong(array_of({number(1), number(1), number(3), number(9),
+                                  bulk("x")}));
+    ck_assert(plan.read(b, wrong, &counts, &error) == PushResult::protocol);
+    ck_assert_uint_eq(counts.pushed, 2);
+    ck_assert_uint_eq(counts.length, 7);
+    ck_assert(counts.trouble == "ERR no");
 }
 END_TEST
 
@@ -341,6 +405,40 @@ START_TEST(ten_thousand_events)
             }
             if (window) {
                 stored(send(redis, plan), 0, 10001, 10000);
+            }
+        }
+    }
+}
+END_TEST
+
+/* the reply does not grow with them: it has a bound */
+START_TEST(ten_thousand_lists)
+{
+    Connection redis(server.path());
+    for (const uint64_t window : {uint64_t{0}, kDay}) {
+        for (const PushOp op : {PushOp::rpush, PushOp::xadd}) {
+            fresh(redis);
+            std::string text;
+            for (int i = 0; i < 10000; i++) {
+                text += std::to_string(100000 + i);
+            }
+            PushPlan plan;
+            plan.begin(options(op, window));
+            for (size_t i = 0; i < 10001; i++) {
+                /* one of them, not the first nor the last, has two */
+                const std::string_view key(&text[i % 10000 * 6], 6);
+                ck_assert(plan.add(i == 10000 ? "106000" : key, "v",
+                                   i == 10000 ? "again" : "v"));
+            }
+            ck_assert(plan.finish());
+            ck_assert_uint_eq(plan.lists(), 10000);
+            Sent sent = send(redis, plan);
+            stored(sent, 10001, 0, 2);
+            ck_assert(sent.counts.longest == "106000");
+            if (window) {
+                stored(send(redis, plan), 0, 10001, 2);
+            } else {
+                stored(send(redis, plan), 10001, 0, 4);
             }
         }
     }
@@ -658,6 +756,7 @@ int main()
     tcase_add_test(text, a_cluster_has_a_part_for_each_slot);
     tcase_add_test(text, a_plan_is_used_again);
     tcase_add_test(text, replies_that_are_none);
+    tcase_add_test(text, replies_of_parts_are_summed_up);
     suite_add_tcase(s, text);
 
     TCase *redis = tcase_create("redis");
@@ -666,6 +765,7 @@ int main()
     tcase_add_test(redis, the_script_is_learned_from_eval);
     tcase_add_test(redis, lists_keep_the_order);
     tcase_add_test(redis, ten_thousand_events);
+    tcase_add_test(redis, ten_thousand_lists);
     tcase_add_test(redis, all_or_none_when_a_list_is_no_list);
     tcase_add_test(redis, streams);
     tcase_add_test(redis, duplicates_are_dropped);
