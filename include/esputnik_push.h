@@ -46,7 +46,8 @@ enum class PushResult : uint8_t {
 
 struct PushCounts {
     uint64_t pushed = 0;
-    uint64_t duplicates = 0;
+    uint64_t duplicates = 0;    /* of events; what was dropped on its way to
+                                   the quarantine is in neither */
     uint64_t length = 0;        /* of the longest list, after the push */
     std::string_view longest;   /* its key: a view of the plan's */
     std::string_view trouble;   /* stored, but not remembered: why (a view of
@@ -66,9 +67,10 @@ public:
     void begin(const PushOptions &options);
 
     /* One event; the order of events of one key is kept.  The identity is
-     * looked at with dedup only.  False when memory is short. */
+     * looked at with dedup only.  Aside: an element of the quarantine, which
+     * may be on a list of good events.  False when memory is short. */
     bool add(std::string_view key, std::string_view value,
-             std::string_view identity);
+             std::string_view identity, bool aside = false);
 
     /* Back to the first n events; before finish(). */
     void truncate(size_t n) { items_.truncate(n); }
@@ -122,6 +124,7 @@ private:
         std::string_view identity;
         uint32_t order;
         uint16_t slot;          /* 0 outside a cluster */
+        bool aside;
         Digest digest;
     };
 
@@ -139,10 +142,17 @@ private:
 
     std::string_view key_of(const Group &g) const { return items_[g.first].key; }
 
+    /* The part's items, which stand together. */
+    const Item *items_of(const Part &part) const
+    {
+        return items_.data() + groups_[part.first].first;
+    }
+    size_t asides(size_t part) const;
+
     template <class Out>
     void emit(size_t part, PushForm form, Out &out) const;
     template <class Out>
-    void emit_script(const Part &part, PushForm form, Out &out) const;
+    void emit_script(size_t part, PushForm form, Out &out) const;
 
     PushResult read_script(size_t number, const Reply &reply,
                            PushCounts *counts) const;
@@ -152,6 +162,7 @@ private:
     Array<Group> groups_;
     Array<Part> parts_;
     bool sorted_ = true;        /* all keys were the same so far */
+    bool any_aside_ = false;
 };
 
 } // namespace esputnik

@@ -9,11 +9,13 @@
  * KEYS  the lists; with dedup, kMarkKeys keys of marks for each list behind
  *       them, list by list.
  * ARGV  RPUSH, LPUSH or XADD; MAXLEN or 0; the slice in ms or 0 without dedup;
- *       one count for each list; then list by list its values and, with dedup,
- *       their digests.
- * Reply five, whatever the number of lists: pushed, duplicates, which list is
- *       the longest now (from 1, in the order of KEYS), its length, and a text:
- *       empty, or why Redis would not remember what was pushed.
+ *       which values are of the quarantine, a 1 or 0 for each, or nothing when
+ *       none is; one count for each list; then list by list its values and,
+ *       with dedup, their digests.
+ * Reply six, whatever the number of lists: pushed; duplicates, those of the
+ *       quarantine apart; which list is the longest now (from 1, in the order
+ *       of KEYS), its length; and a text: empty, or why Redis would not
+ *       remember what was pushed.
  */
 
 #ifndef ESPUTNIK_SCRIPT_H

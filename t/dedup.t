@@ -35,6 +35,12 @@ location = /bad {
     esputnik_invalid quarantine bad;
     esputnik_dedup 1h;
 }
+location = /bad_beside {
+    esputnik_pass %%URL%%;
+    esputnik_key beside;
+    esputnik_invalid quarantine beside;
+    esputnik_dedup 1h;
+}
 location /in { esputnik_dedup 1h; esputnik_key in; location = /in/yes { esputnik_pass %%URL%%; } }
 location = /in/no { esputnik_pass %%URL%%; esputnik_key in; esputnik_dedup off; }
 END
@@ -155,6 +161,27 @@ for my $turn (1, 2) {
 list_is($redis, 'good', texts(1), 'the good one is there once');
 is(join(' ', map { (split /\n/)[1] } @{ $redis->list('bad') }), '{} nonsense',
    'so is what is kept aside');
+
+
+# what the quarantine has already is no duplicate among the events
+my ($bad, $worse) = ('{"contactId":"x"}', '{"contactId":"y"}');
+my $quarantine = sub {
+    my ($uri, $events, $answer, $name) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my $r = $nginx->post($uri, '[' . join(',', @$events) . ']');
+    is("$r->{status} $r->{body}", "200 {$answer}", $name);
+};
+for my $uri ('/bad', '/bad_beside') {
+    $redis->flush;
+    $quarantine->($uri, [$bad], '"accepted":0,"quarantined":1', "$uri: a bad one");
+    $quarantine->($uri, [$bad, event(90)], '"accepted":1,"quarantined":1', "$uri: again, with a new good one");
+    $quarantine->($uri, [event(91), $worse, $bad, event(90), event(92), $bad],
+                  '"accepted":2,"duplicates":1,"quarantined":3', "$uri: some of all");
+    my @all = map { @{ $redis->list($_) } } $uri eq '/bad' ? qw(good bad) : 'beside';
+    is(join(' ', map { s/\A.*\n//r } grep { /\n/ } @all), "$bad $worse", "$uri: the bad ones are there once");
+    is(join(' ', grep { !/\n/ } @all), join(' ', @{ texts(90 .. 92) }), "$uri: so are the good ones");
+}
+$redis->flush;
 
 # refusals leave no mark
 

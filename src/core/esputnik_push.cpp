@@ -32,6 +32,12 @@ struct Counter {
     void bulk(std::string_view s) { size += bulk_size(s.size()); }
     void number(uint64_t n) { size += bulk_size(decimal_length(n)); }
     void name(const MarkName &m, unsigned) { size += bulk_size(m.size()); }
+
+    template <class Item>
+    void asides(const Item *, size_t n)
+    {
+        size += bulk_size(n);
+    }
 };
 
 struct Writer {
@@ -53,6 +59,17 @@ struct Writer {
         *out++ = '\r';
         *out++ = '\n';
     }
+
+    template <class Item>
+    void asides(const Item *items, size_t n)
+    {
+        out = write_bulk_header(out, n);
+        for (size_t i = 0; i < n; i++) {
+            *out++ = items[i].aside ? '1' : '0';
+        }
+        *out++ = '\r';
+        *out++ = '\n';
+    }
 };
 
 } // namespace
@@ -64,16 +81,19 @@ void PushPlan::begin(const PushOptions &options)
     groups_.clear();
     parts_.clear();
     sorted_ = true;
+    any_aside_ = false;
 }
 
 bool PushPlan::add(std::string_view key, std::string_view value,
-                   std::string_view identity)
+                   std::string_view identity, bool aside)
 {
     Item item = {};
     item.key = key;
     item.value = value;
     item.identity = identity;
     item.order = static_cast<uint32_t>(items_.size());
+    item.aside = aside;
+    any_aside_ = any_aside_ || aside;
     if (options_.dedup_ms) {
         item.digest = identity_digest(identity);
     }
@@ -152,6 +172,18 @@ size_t PushPlan::events(size_t part) const
     return n;
 }
 
+size_t PushPlan::asides(size_t part) const
+{
+    size_t n = 0;
+    if (any_aside_) {
+        const Item *items = items_of(parts_[part]);
+        for (size_t i = 0; i < events(part); i++) {
+            n += items[i].aside;
+        }
+    }
+    return n;
+}
+
 bool PushPlan::is_script(size_t part) const
 {
     const Part &p = parts_[part];
@@ -160,18 +192,15 @@ bool PushPlan::is_script(size_t part) const
 }
 
 template <class Out>
-void PushPlan::emit_script(const Part &part, PushForm form, Out &out) const
+void PushPlan::emit_script(size_t number, PushForm form, Out &out) const
 {
+    const Part &part = parts_[number];
     const bool dedup = options_.dedup_ms > 0;
     const Group *groups = &groups_[part.first];
-
-    size_t events = 0;
-    for (uint32_t i = 0; i < part.count; i++) {
-        events += groups[i].count;
-    }
+    const size_t n = events(number);
     const size_t keys = part.count * (dedup ? 1 + kMarkKeys : size_t{1});
 
-    out.array(3 + keys + 3 + part.count + events * (dedup ? 2 : 1));
+    out.array(3 + keys + 4 + part.count + n * (dedup ? 2 : 1));
     if (form == PushForm::eval) {
         out.bulk("EVAL");
         out.bulk(push_script());
@@ -196,6 +225,7 @@ void PushPlan::emit_script(const Part &part, PushForm form, Out &out) const
     out.bulk(op_name(options_.op));
     out.number(options_.maxlen);
     out.number(dedup ? dedup_slice(options_.dedup_ms) : 0);
+    out.asides(items_of(part), dedup && asides(number) > 0 ? n : 0);
     for (uint32_t i = 0; i < part.count; i++) {
         out.number(groups[i].count);
     }
@@ -215,7 +245,7 @@ void PushPlan::emit(size_t number, PushForm form, Out &out) const
 {
     const Part &part = parts_[number];
     if (is_script(number)) {
-        emit_script(part, form, out);
+        emit_script(number, form, out);
         return;
     }
 
@@ -271,7 +301,7 @@ bool PushPlan::append(size_t part, PushForm form, Buffer &out) const
 PushResult PushPlan::read_script(size_t number, const Reply &reply,
                                  PushCounts *counts) const
 {
-    enum { pushed, duplicates, longest, length, numbers };
+    enum { pushed, duplicates, again, longest, length, numbers };
 
     const Part &part = parts_[number];
     uint64_t n[numbers];
@@ -294,8 +324,10 @@ PushResult PushPlan::read_script(size_t number, const Reply &reply,
     }
 
     const size_t all = events(number);
-    if (n[pushed] > all || n[duplicates] != all - n[pushed]
-        || (options_.dedup_ms == 0 && n[duplicates] != 0)
+    const size_t aside = asides(number);
+    if (n[duplicates] > all - aside || n[again] > aside
+        || n[pushed] != all - n[duplicates] - n[again]
+        || (options_.dedup_ms == 0 && n[pushed] != all)
         || n[longest] < 1 || n[longest] > part.count)
     {
         return PushResult::protocol;

@@ -24,12 +24,14 @@ namespace {
  */
 constexpr std::string_view kScript = R"lua(
 local command, maxlen, slice = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local aside = ARGV[4]
 local dedup = slice > 0
 local lists = dedup and #KEYS / 11 or #KEYS
 local stream = command == 'XADD'
-local at = 3 + lists
+local at = 4 + lists
 local now, plan = 0, {}
-local pushed, duplicates, longest, length, trouble = 0, 0, 1, 0, ''
+local planned, pushed, duplicates, again = 0, 0, 0, 0
+local longest, length, trouble = 1, 0, ''
 
 if dedup then
     local time = redis.call('TIME')
@@ -41,8 +43,8 @@ for i = 1, lists do
     if type(length) == 'table' then
         return length
     end
-    local n = tonumber(ARGV[3 + i])
-    local g = {length = length, from = at + 1, to = at + n, duplicates = 0}
+    local n = tonumber(ARGV[4 + i])
+    local g = {length = length, from = at + 1, to = at + n}
     plan[i] = g
     at = at + n
 
@@ -72,18 +74,21 @@ for i = 1, lists do
         end
         for k = 1, n do
             local digest = ARGV[at + k]
-            if known[digest] then
-                g.duplicates = g.duplicates + 1
-            else
+            if not known[digest] then
                 known[digest] = true
                 values[#values + 1] = ARGV[g.from + k - 1]
                 digests[#digests + 1] = digest
+            elseif string.sub(aside, planned + k, planned + k) == '1' then
+                again = again + 1
+            else
+                duplicates = duplicates + 1
             end
         end
         at = at + n
         g.values, g.digests = values, digests
         g.from, g.to = 1, #values
     end
+    planned = planned + n
 end
 
 for i = 1, lists do
@@ -116,7 +121,6 @@ for i = 1, lists do
         end
     end
     pushed = pushed + g.to - g.from + 1
-    duplicates = duplicates + g.duplicates
     if g.length > length then
         longest, length = i, g.length
     end
@@ -151,7 +155,7 @@ if dedup then
     end
 end
 
-return {pushed, duplicates, longest, length, trouble}
+return {pushed, duplicates, again, longest, length, trouble}
 )lua";
 
 constexpr Sha1Hex kSha = sha1(kScript);

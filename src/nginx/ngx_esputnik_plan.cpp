@@ -61,7 +61,7 @@ ngx_int_t quarantine(Context *ctx, const esputnik::Problem &problem,
     return plan.add(view(key),
                     {reinterpret_cast<char *>(element),
                      static_cast<size_t>(end - element)},
-                    bytes)
+                    bytes, true)
                ? NGX_OK
                : NGX_ERROR;
 }

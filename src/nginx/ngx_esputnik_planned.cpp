@@ -31,9 +31,7 @@ ngx_int_t conclude(Context *ctx, const esputnik::PushPlan &plan,
                    const Delivery::Verdict &verdict)
 {
     if (verdict.end == Delivery::End::stored) {
-        const size_t good = ctx->events - ngx_min(ctx->quarantined,
-                                                  ctx->events);
-        ctx->duplicates = ngx_min(verdict.counts.duplicates, good);
+        ctx->duplicates = verdict.counts.duplicates;
         count::list_length(ctx->conf->target, verdict.counts.length);
         Target::of(ctx->conf->target)
             ->note_length(verdict.counts.longest, verdict.counts.length,

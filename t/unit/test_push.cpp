@@ -70,7 +70,7 @@ static Sent send(Connection &redis, const PushPlan &plan,
 {
     Sent sent = {};
     const Reply &reply = redis.send(bytes(plan, part, form));
-    ck_assert_uint_le(reply.elements(), 5);     /* however many lists */
+    ck_assert_uint_le(reply.elements(), 6);     /* however many lists */
     sent.result = plan.read(part, reply, &sent.counts, &sent.error);
     sent.trouble = std::string(sent.counts.trouble);
     if (reply.is_error()) {
@@ -143,16 +143,16 @@ START_TEST(the_rest_is_the_script)
     ck_assert(bytes(two, 0)
               == array_of({bulk("EVALSHA"), bulk(sha), bulk("2"), bulk("a"),
                            bulk("b"), bulk("RPUSH"), bulk("0"), bulk("0"),
-                           bulk("1"), bulk("2"), bulk("2"), bulk("1"),
-                           bulk("3")}));
+                           bulk(""), bulk("1"), bulk("2"), bulk("2"),
+                           bulk("1"), bulk("3")}));
     ck_assert(bytes(two, 0, PushForm::eval).find(push_script())
               != std::string::npos);
 
     const Plan stream(options(PushOp::xadd, 0, 9), {{"a", "1"}, {"a", "2"}});
     ck_assert(bytes(stream, 0)
               == array_of({bulk("EVALSHA"), bulk(sha), bulk("1"), bulk("a"),
-                           bulk("XADD"), bulk("9"), bulk("0"), bulk("2"),
-                           bulk("1"), bulk("2")}));
+                           bulk("XADD"), bulk("9"), bulk("0"), bulk(""),
+                           bulk("2"), bulk("1"), bulk("2")}));
 
     const Plan dedup(options(PushOp::rpush, kDay), {{"a", "1"}});
     const std::string d(identity_digest("1").view());
@@ -166,8 +166,31 @@ START_TEST(the_rest_is_the_script)
              bulk("{a}dedup:86400000:4"), bulk("{a}dedup:86400000:5"),
              bulk("{a}dedup:86400000:6"), bulk("{a}dedup:86400000:7"),
              bulk("{a}dedup:86400000:8"), bulk("{a}dedup:86400000:9"),
-             bulk("RPUSH"), bulk("0"), bulk("10800000"), bulk("1"), bulk("1"),
-             bulk(d)}));
+             bulk("RPUSH"), bulk("0"), bulk("10800000"), bulk(""), bulk("1"),
+             bulk("1"), bulk(d)}));
+}
+END_TEST
+
+/* in the order of the values, not in that of add() */
+START_TEST(the_script_is_told_what_is_of_the_quarantine)
+{
+    PushPlan plan;
+    plan.begin(options(PushOp::rpush, kDay));
+    ck_assert(plan.add("z", "1", "1"));
+    ck_assert(plan.add("bad", "2", "2", true));
+    ck_assert(plan.add("z", "3", "3", true));
+    ck_assert(plan.add("z", "4", "4"));
+    ck_assert(plan.finish());
+    ck_assert(bytes(plan, 0).find(bulk("10800000") + bulk("1010") + bulk("1")
+                                  + bulk("3"))
+              != std::string::npos);
+
+    plan.begin(options(PushOp::rpush));     /* no dedup, nothing to say */
+    ck_assert(plan.add("z", "1", "1"));
+    ck_assert(plan.add("bad", "2", "2", true));
+    ck_assert(plan.finish());
+    ck_assert(bytes(plan, 0).find(bulk("0") + bulk("0") + bulk("") + bulk("1"))
+              != std::string::npos);
 }
 END_TEST
 
@@ -244,13 +267,14 @@ START_TEST(replies_that_are_none)
 
     const Plan script(options(PushOp::rpush, kDay),
                       {{"a", "1"}, {"a", "2"}, {"b", "3"}});
-    const auto five = [](int pushed, int duplicates, int longest, int length) {
-        return array_of({number(pushed), number(duplicates), number(longest),
-                         number(length), bulk("")});
+    const auto six = [](int pushed, int duplicates, int again, int longest,
+                        int length) {
+        return array_of({number(pushed), number(duplicates), number(again),
+                         number(longest), number(length), bulk("")});
     };
     for (const std::string &wire :
-         {five(3, 0, 1, 2), five(2, 1, 1, 9), five(2, 1, 2, 1),
-          five(0, 3, 1, 0), five(0, 3, 2, 7)})
+         {six(3, 0, 0, 1, 2), six(2, 1, 0, 1, 9), six(2, 1, 0, 2, 1),
+          six(0, 3, 0, 1, 0), six(0, 3, 0, 2, 7)})
     {
         ck_assert_msg(read(script, wire) == PushResult::stored, "%s",
                       wire.c_str());
@@ -258,27 +282,29 @@ START_TEST(replies_that_are_none)
     ck_assert(read(script, "-NOSCRIPT No matching script.\r\n")
               == PushResult::no_script);
     const std::string bad[] = {
-        five(2, 0, 1, 9),
-        five(2, 2, 1, 9),
-        five(4, -1, 1, 9),
-        five(4, 0, 1, 9),
-        five(-1, 4, 1, 9),
-        five(2, 1, 0, 9),
-        five(2, 1, -1, 9),
-        five(2, 1, 3, 9),
-        five(2, 1, 1, 0),
-        five(2, 1, 1, -1),
-        five(3, 0, 1, 1),       /* three elements in two such lists */
-        array_of({number(2), number(1), number(1), number(9)}),
-        array_of({number(2), number(1), number(1), number(9), number(0)}),
-        array_of({number(2), number(1), number(1), bulk("9"), bulk("")}),
-        array_of({number(2), number(1), kNil, number(9), bulk("")}),
-        array_of({number(2), number(1), number(1), number(9), kNil}),
-        array_of({number(2), number(1), number(1), number(9), array_of({})}),
-        array_of({array_of({number(2)}), number(1), number(1), number(9),
+        six(2, 0, 0, 1, 9),
+        six(2, 2, 0, 1, 9),
+        six(2, 0, 1, 1, 9),     /* nothing is of the quarantine */
+        six(4, -1, 0, 1, 9),
+        six(4, 0, 0, 1, 9),
+        six(-1, 4, 0, 1, 9),
+        six(2, 1, 0, 0, 9),
+        six(2, 1, 0, -1, 9),
+        six(2, 1, 0, 3, 9),
+        six(2, 1, 0, 1, 0),
+        six(2, 1, 0, 1, -1),
+        six(3, 0, 0, 1, 1),       /* three elements in two such lists */
+        array_of({number(2), number(1), number(0), number(1), number(9)}),
+        array_of({number(2), number(1), number(0), number(1), number(9), number(0)}),
+        array_of({number(2), number(1), number(0), number(1), bulk("9"),
                   bulk("")}),
-        array_of({number(2), number(1), number(1), number(9), bulk(""),
-                  bulk("")}),
+        array_of({number(2), number(1), number(0), kNil, number(9), bulk("")}),
+        array_of({number(2), number(1), number(0), number(1), number(9), kNil}),
+        array_of({number(2), number(1), number(0), number(1), number(9), array_of({})}),
+        array_of({array_of({number(2)}), number(1), number(0), number(1),
+                  number(9), bulk("")}),
+        array_of({number(2), number(1), number(0), number(1), number(9),
+                  bulk(""), bulk("")}),
         /* three for each list, as it once was */
         array_of({number(1), number(1), number(9), number(1), number(0),
                   number(1), bulk("")}),
@@ -293,14 +319,36 @@ START_TEST(replies_that_are_none)
     }
 
     const Plan plain(options(PushOp::rpush), {{"a", "1"}, {"b", "2"}});
-    ck_assert(read(plain, five(2, 0, 1, 9)) == PushResult::stored);
-    ck_assert(read(plain, five(1, 1, 1, 9)) == PushResult::protocol);
+    ck_assert(read(plain, six(2, 0, 0, 1, 9)) == PushResult::stored);
+    ck_assert(read(plain, six(1, 1, 0, 1, 9)) == PushResult::protocol);
+
+    /* two events, and one of the quarantine */
+    PushPlan mixed;
+    mixed.begin(options(PushOp::rpush, kDay));
+    ck_assert(mixed.add("a", "1", "1"));
+    ck_assert(mixed.add("a", "2", "2", true));
+    ck_assert(mixed.add("a", "3", "3"));
+    ck_assert(mixed.finish());
+    for (const std::string &wire :
+         {six(3, 0, 0, 1, 9), six(2, 0, 1, 1, 9), six(2, 1, 0, 1, 9),
+          six(0, 2, 1, 1, 0)})
+    {
+        ck_assert_msg(read(mixed, wire) == PushResult::stored, "%s",
+                      wire.c_str());
+    }
+    for (const std::string &wire :
+         {six(0, 3, 0, 1, 9), six(1, 0, 2, 1, 9), six(3, 0, 1, 1, 9),
+          six(3, -1, 1, 1, 9), six(1, 1, 0, 1, 9), six(4, 0, -1, 1, 9)})
+    {
+        ck_assert_msg(read(mixed, wire) == PushResult::protocol, "%s",
+                      wire.c_str());
+    }
 
     /* a stream is trimmed */
     const Plan stream(options(PushOp::xadd, 0, 1),
                       {{"a", "1"}, {"a", "2"}, {"a", "3"}});
-    ck_assert(read(stream, five(3, 0, 1, 1)) == PushResult::stored);
-    ck_assert(read(stream, five(3, 0, 2, 1)) == PushResult::protocol);
+    ck_assert(read(stream, six(3, 0, 0, 1, 1)) == PushResult::stored);
+    ck_assert(read(stream, six(3, 0, 0, 2, 1)) == PushResult::protocol);
 }
 END_TEST
 
@@ -316,13 +364,13 @@ START_TEST(replies_of_parts_are_summed_up)
     PushCounts counts;
     RedisError error;
     ck_assert(plan.read(b,
-                        Decoded(array_of({number(1), number(1), number(2),
-                                          number(7), bulk("")})),
+                        Decoded(array_of({number(1), number(1), number(0),
+                                          number(2), number(7), bulk("")})),
                         &counts, &error)
               == PushResult::stored);
     ck_assert(counts.longest == "{b}2");
-    const Decoded other(array_of({number(1), number(0), number(1), number(6),
-                                  bulk("ERR no")}));
+    const Decoded other(array_of({number(1), number(0), number(0), number(1),
+                                  number(6), bulk("ERR no")}));
     ck_assert(plan.read(1 - b, other, &counts, &error) == PushResult::stored);
     ck_assert_uint_eq(counts.pushed, 2);
     ck_assert_uint_eq(counts.duplicates, 1);
@@ -331,8 +379,8 @@ START_TEST(replies_of_parts_are_summed_up)
     ck_assert(counts.trouble == "ERR no");
 
     /* and a wrong one changes nothing */
-    const Decoded wrong(array_of({number(1), number(1), number(3), number(9),
-                                  bulk("x")}));
+    const Decoded wrong(array_of({number(1), number(1), number(0), number(3),
+                                  number(9), bulk("x")}));
     ck_assert(plan.read(b, wrong, &counts, &error) == PushResult::protocol);
     ck_assert_uint_eq(counts.pushed, 2);
     ck_assert_uint_eq(counts.length, 7);
@@ -526,6 +574,32 @@ START_TEST(duplicates_are_dropped)
             redis.command({"DEL", std::string("{a}dedup:86400000:") + i});
         }
         stored(send(redis, Plan(o, {{"a", "2"}})), 1, 0, 4);
+    }
+}
+END_TEST
+
+/* Dropped as well, but no duplicate among the events: on a list of its own or
+ * on theirs. */
+START_TEST(what_the_quarantine_has_is_no_duplicate)
+{
+    Connection redis(server.path());
+    for (const PushOp op : {PushOp::rpush, PushOp::xadd}) {
+        for (const char *const list : {"bad", "z", "k"}) {
+            fresh(redis);
+            PushPlan plan;
+            const auto send_all = [&](const char *good) {
+                plan.begin(options(op, kDay));
+                ck_assert(plan.add("k", "1", "1"));
+                ck_assert(plan.add(list, "first head, broken", "broken", true));
+                ck_assert(plan.add("k", good, good));
+                ck_assert(plan.finish());
+                return send(redis, plan);
+            };
+            const bool same = list[0] == 'k';
+            stored(send_all("2"), 3, 0, same ? 3 : 2);
+            stored(send_all("3"), 1, 1, same ? 4 : 3);
+            stored(send_all("3"), 0, 2, same ? 4 : 3);
+        }
     }
 }
 END_TEST
@@ -753,6 +827,7 @@ int main()
     TCase *text = tcase_create("bytes");
     tcase_add_test(text, one_list_is_one_command);
     tcase_add_test(text, the_rest_is_the_script);
+    tcase_add_test(text, the_script_is_told_what_is_of_the_quarantine);
     tcase_add_test(text, a_cluster_has_a_part_for_each_slot);
     tcase_add_test(text, a_plan_is_used_again);
     tcase_add_test(text, replies_that_are_none);
@@ -769,6 +844,7 @@ int main()
     tcase_add_test(redis, all_or_none_when_a_list_is_no_list);
     tcase_add_test(redis, streams);
     tcase_add_test(redis, duplicates_are_dropped);
+    tcase_add_test(redis, what_the_quarantine_has_is_no_duplicate);
     tcase_add_test(redis, the_identity_decides_not_the_value);
     tcase_add_test(redis, out_of_memory_stores_and_remembers_nothing);
     tcase_add_test(redis, too_few_replicas_store_nothing);
