@@ -75,14 +75,15 @@ like($nginx->error_log, qr/events not stored: the list is full/, 'full: in the l
 accepted(post('/off', 1), 1, 'full: where there is no limit, it goes on');
 accepted(post('/left', 1), 1, 'full: another list is not');
 
-# asked for its length now and then, not for each refusal
+# asked for its length some times at once and then now and then, not for each
+# refusal
 my $llen = sub { $redis->cmd('INFO', 'commandstats') =~ /cmdstat_llen:calls=(\d+)/ ? $1 : 0 };
 my ($before, $start) = ($llen->(), time);
-for (1 .. 200) {
+for (1 .. 400) {
     my $r = post('/hook', 1);
     is($r->{status}, 503, 'still full') if $r->{status} != 503;
 }
-cmp_ok($llen->() - $before, '<=', 2 * (1 + 10 * (time - $start)), 'a look ten times a second at most');
+cmp_ok($llen->() - $before, '<=', 2 * (11 + 10 * (time - $start)), 'ten looks, and ten a second, at most');
 
 $redis->cmd('LTRIM', $key, 10, -1);
 $start = time;
@@ -153,5 +154,147 @@ ok(wait_for(sub {
 is_deeply(\@got, texts(@sent), 'spool: in order, once');
 cmp_ok($longest, '<=', 40 + 2 * 2, "spool: the list never had more than it may and a POST a worker ($longest)");
 direct_again($nginx, '/spool', 'spool: then direct');
+
+# The first POST after a consumer has made room finds it: it waits until Redis
+# has told, in each way in which a POST can go.
+
+my $limit = ms(1500);
+my $one = nginx(vars => { URL => $redis->url, LIMIT => $limit }, server => <<'END');
+esputnik_timeout %%LIMIT%%;
+location = /plain { esputnik_pass %%URL%%; esputnik_key plain; esputnik_max_length 5; }
+location = /dedup { esputnik_pass %%URL%%; esputnik_key dedup; esputnik_max_length 5; esputnik_dedup 1h; }
+location = /keys { esputnik_pass %%URL%%; esputnik_key k:$esputnik_activity_status; esputnik_max_length 5; }
+location = /spool {
+    esputnik_pass %%URL%%;
+    esputnik_key spooled;
+    esputnik_max_length 5;
+    esputnik_spool %%PREFIX%%/spool;
+}
+location = /off { esputnik_pass %%URL%%; esputnik_key off; }
+location = /same { esputnik_pass %%URL%%; esputnik_key plain; esputnik_value '$esputnik_event'; }
+location = /more { esputnik_pass %%URL%%; esputnik_key plain; esputnik_max_length 100; }
+END
+my $last = 0;
+my $next = sub { $one->post($_[0], events(++$last))->{status} };
+my $fill = sub {
+    my ($uri, $list) = @_;
+    $redis->cmd('DEL', $list);
+    my @status = map { $next->($uri) } 1 .. 5;
+    is("@status", '200 200 200 200 200', "$uri: filled");
+};
+
+$redis->flush;
+for (['/plain', 'plain'], ['/dedup', 'dedup'], ['/keys', 'k:DELIVERED']) {
+    my ($uri, $list) = @$_;
+    $fill->($uri, $list);
+    is($next->($uri), 503, "$uri: full");
+    $redis->cmd('DEL', $list);
+    is($next->($uri), 200, "$uri: gone: the first POST is taken");
+    list_is($redis, $list, texts($last), "$uri: and there");
+    $fill->($uri, $list);
+    is($next->($uri), 503, "$uri: full again");
+    $redis->cmd('LTRIM', $list, 1, -1);
+    is($next->($uri), 200, "$uri: one less: the first POST is taken");
+    is($next->($uri), 503, "$uri: the next one is not");
+    is($redis->cmd('LLEN', $list), 5, "$uri: as long as it may be");
+}
+like(($one->access)[-1], qr/ 503 .* redis=127\.0\.0\.1:\d+ time=\d\.\d+ error="the list is full"/,
+     'the log tells of the question');
+
+# of several lists each is asked for
+$redis->flush;
+my $status = sub { my ($s) = @_; qq({"contactId":1,"activityStatus":"$s","activityDateTime":"x"}) };
+my @statuses = map { "S$_" } 1 .. 4;
+my $all = '[' . join(',', map { $status->($_) } @statuses) . ']';
+for my $s (@statuses) {
+    $one->post('/keys', '[' . $status->($s) . ']') for 1 .. 5;
+}
+problem($one->post('/keys', $all), 503, 'unavailable', 'four full lists in one POST');
+$redis->cmd('DEL', map { "k:S$_" } 1, 2, 4);
+problem($one->post('/keys', $all), 503, 'unavailable', 'one is still full');
+is($redis->cmd('EXISTS', 'k:S1'), 0, 'nothing of it is stored');
+$redis->cmd('DEL', 'k:S3');
+accepted($one->post('/keys', $all), 4, 'none is');
+is($redis->cmd('LLEN', "k:$_"), 1, "$_ has its event") for @statuses;
+
+# a spool does not take what Redis can
+$redis->flush;
+$fill->('/spool', 'spooled');
+$redis->cmd('DEL', 'spooled');
+accepted($one->post('/spool', events(1)), 1, 'spool: gone: not spooled');
+list_is($redis, 'spooled', texts(1), 'spool: in Redis');
+
+# another location's limit is none of this one's
+$redis->flush;
+$fill->('/plain', 'plain');
+for my $uri ('/same', '/more') {
+    is($next->($uri), 200, "$uri: goes on");
+    is($next->('/plain'), 503, "$uri: and the list is as full as before");
+}
+is($redis->cmd('LLEN', 'plain'), 7, 'has what was taken');
+
+# Redis is slow: all wait for one answer, with their own bodies; some go away
+my $commands = sub { $redis->cmd('INFO', 'commandstats') =~ /cmdstat_$_[0]:calls=(\d+)/ ? $1 : 0 };
+for my $list ('plain', 'dedup') {
+    $redis->flush;
+    $fill->("/$list", $list);
+    $redis->cmd('DEL', $list);
+    my $asked = $commands->('llen');
+    $redis->freeze;
+    my @clients = map { $one->http } 1 .. 12;
+    $_->send_raw(Esputnik::Http->bytes(POST => "/$list", body => events(++$last, $last + 1000))) for @clients;
+    my $other = $one->http;
+    $other->send_raw(Esputnik::Http->bytes(POST => '/off', body => events(7)));
+    sleep 0.1;
+    for my $gone (1, 5, 11) {
+        $clients[$gone]->reset;
+        $clients[$gone] = undef;
+    }
+    sleep 0.1;
+    $redis->thaw;
+    is(join(' ', map { $_->response->{status} } grep { $_ } @clients), join(' ', (200) x 9),
+       "$list: all who waited are taken");
+    # the script asks for itself: with dedup once for each POST
+    cmp_ok($commands->('llen') - $asked, '<=', $list eq 'dedup' ? 10 : 1, "$list: asked once for all");
+    accepted($other->response, 1, "$list: who did not wait, too");
+    is($redis->cmd('LLEN', $list), 18, "$list: each once, those who went away not");
+    my @ids = map { my $id = $last - 12 + $_; ($id, $id + 1000) } grep { $_ !~ /\A(?:2|6|12)\z/ } 1 .. 12;
+    list_is($redis, $list, texts(@ids), "$list: in the order in which they came");
+    list_is($redis, 'off', texts(7), "$list: and the other one is what it was");
+}
+
+# Redis does not tell: within the time that a request has
+for my $uri ('/plain', '/spool') {
+    $redis->flush;
+    my $list = $uri eq '/spool' ? 'spooled' : 'plain';
+    $fill->($uri, $list);
+    $redis->freeze;
+    my $r = $one->post($uri, events(++$last));
+    if ($uri eq '/plain') {
+        problem($r, 503, 'unavailable', 'Redis is frozen: 503');
+    } else {
+        is($r->{body}, '{"accepted":1,"spooled":true}', 'Redis is frozen: spooled');
+    }
+    cmp_ok($r->{time}, '<', slow(2.5), "$uri: in its time");
+    $redis->thaw;
+    $redis->cmd('DEL', $list);
+    wait_for(sub { $one->post('/off', events(1))->{status} == 200 }, slow(5), 0.05);
+}
+ok(wait_for(sub { $redis->cmd('LLEN', 'spooled') == 1 }, slow(5)), 'and drained when it is back');
+direct_again($one, '/spool', 'then direct');
+
+# a user that may push and not ask: there is no limit, and the log says why
+$redis->flush;
+$redis->cmd('ACL', 'SETUSER', 'default', '-llen');
+my @status = map { $next->('/plain') } 1 .. 7;
+is("@status", join(' ', (200) x 7), 'LLEN is not allowed: no limit');
+like($one->error_log, qr/redis .*NOPERM.*llen/, 'and in the log');
+$redis->cmd('ACL', 'SETUSER', 'default', '+llen');
+
+# Redis was away, and has lost the list
+$redis->flush;
+$fill->('/plain', 'plain');
+$redis->restart;
+ok(wait_for(sub { $next->('/plain') == 200 }, slow(5), 0.05), 'another Redis: taken');
 
 finish();

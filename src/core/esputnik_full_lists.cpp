@@ -26,6 +26,24 @@ FullLists::List *FullLists::find(uint64_t hash)
     return nullptr;
 }
 
+/* For one more: a free one, or that of the list told longest ago. */
+FullLists::List *FullLists::place()
+{
+    List *list = find(0);
+    if (list != nullptr) {
+        used_++;
+        return list;
+    }
+
+    list = lists_;
+    for (List &other : lists_) {
+        if (other.told < list->told) {
+            list = &other;
+        }
+    }
+    return list;
+}
+
 void FullLists::note(std::string_view key, uint64_t length, uint64_t max)
 {
     const bool over = max != 0 && length >= max;
@@ -36,29 +54,24 @@ void FullLists::note(std::string_view key, uint64_t length, uint64_t max)
     const uint64_t hash = hash_of(key);
     List *list = find(hash);
 
-    if (!over) {
-        if (list != nullptr) {
-            *list = List();
-            used_--;
+    if (list == nullptr) {
+        if (!over) {
+            return;
         }
+        list = place();
+        *list = List();
+        list->hash = hash;
+        list->max = max;
+
+    } else if (over && max < list->max) {
+        list->max = max;
+
+    } else if (length < list->max) {
+        *list = List();
+        used_--;
         return;
     }
 
-    if (list == nullptr) {
-        list = find(0);
-        if (list != nullptr) {
-            used_++;
-        } else {
-            list = lists_;
-            for (List &other : lists_) {
-                if (other.told < list->told) {
-                    list = &other;
-                }
-            }
-        }
-    }
-
-    list->hash = hash;
     list->length = length;
     list->told = ++clock_;
 }
@@ -76,6 +89,20 @@ bool FullLists::full(std::string_view key, uint64_t max) const
         }
     }
     return false;
+}
+
+bool FullLists::look(std::string_view key, uint64_t now_ms)
+{
+    List *list = find(hash_of(key));
+
+    if (list == nullptr
+        || list->due > now_ms + (kLooks - 1) * kLookInterval)
+    {
+        return false;
+    }
+
+    list->due = (list->due > now_ms ? list->due : now_ms) + kLookInterval;
+    return true;
 }
 
 } // namespace esputnik

@@ -23,6 +23,7 @@ void on_request_end(void *data) noexcept
     if (ctx->spooled.waiting) {
         Spool::of(ctx->conf->spool)->cancel(&ctx->spooled);
     }
+    Lengths::cancel(&ctx->length);
     if (ctx->delivery != nullptr) {
         ctx->delivery->abandon();
     }

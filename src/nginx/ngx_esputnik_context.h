@@ -12,6 +12,7 @@
 #include "ngx_esputnik.h"
 #include "ngx_esputnik_conf.h"
 #include "ngx_esputnik_count.h"
+#include "ngx_esputnik_lengths.h"
 #include "ngx_esputnik_link.h"
 #include "ngx_esputnik_spool.h"
 
@@ -45,7 +46,8 @@ struct Context {
     Link *link;                     /* that was asked last */
     ngx_msec_t asked;               /* when the command was queued */
     ngx_str_t key;                  /* of a plain push */
-    Delivery *delivery;             /* what is under way instead of op */
+    Delivery *delivery;             /* what is under way instead of op, or
+                                       waits for a list's length */
 
     /* what the variables and the answer say */
     ngx_uint_t events;              /* in the POST, good or bad */
@@ -75,8 +77,9 @@ struct Context {
     const esputnik::Parser *parser;
     size_t event;
 
-    /* the wait for the disk */
+    /* the wait for the disk, and that for a list's length */
     SpoolWaiter spooled;
+    LengthWaiter length;
 };
 
 static_assert(std::is_trivially_destructible<Context>::value,

@@ -60,26 +60,60 @@ void on_delivered(void *owner, const Delivery::Verdict &verdict) noexcept
     resume(ctx, conclude(ctx, delivery->plan(), verdict));
 }
 
-bool any_list_full(Context *ctx, Target *target, const esputnik::PushPlan &plan)
+/* Once for a request: it may be for the length of a list first. */
+void begin_asking(Context *ctx)
 {
-    bool full = false;
-
-    if (ctx->conf->max_length == 0) {
-        return false;
+    if (!ctx->asked_redis) {
+        ctx->asked_redis = true;
+        ctx->asked = ngx_current_msec;
+        count::asked(ctx);
     }
-    for (size_t part = 0; part < plan.parts(); part++) {
+}
+
+/* What is left of the time that the request may wait for Redis. */
+ngx_msec_t time_left(const Context *ctx)
+{
+    const ngx_msec_t all = ctx->conf->target->timeout;
+    const ngx_msec_t spent = ctx->asked_redis ? ngx_current_msec - ctx->asked
+                                              : 0;
+    return all - ngx_min(spent, all);
+}
+
+/* For all lists of the plan; stops at the first that has none or is asked
+ * for. */
+Room room_for(Context *ctx, Target *target, const esputnik::PushPlan &plan,
+              std::string_view *why)
+{
+    const ngx_uint_t max = ctx->conf->max_length;
+    Room room = Room::yes;
+    std::string_view last;
+
+    for (size_t part = 0; max != 0 && part < plan.parts(); part++) {
         plan.each(part, [&](std::string_view key, std::string_view,
                             std::string_view) {
-            full = full || target->list_full(key, ctx->conf->max_length,
-                                             ctx->conf->target->timeout);
+            if (room == Room::yes && key != last) {
+                room = target->lengths().room(key, max, time_left(ctx),
+                                              &ctx->length, why);
+                last = key;
+            }
         });
     }
-    return full;
+    return room;
 }
+
+/* The list is full, or Redis does not tell. */
+ngx_int_t no_room(Context *ctx, const esputnik::PushPlan &plan,
+                  std::string_view why)
+{
+    return has_spool(ctx) ? spool(ctx, plan, why) : unavailable(ctx, why);
+}
+
+void on_length(LengthWaiter *waiter, std::string_view why) noexcept;
 
 /* The finished plan of the delivery; takes the delivery. */
 ngx_int_t deliver(Context *ctx, Target *target, Delivery *delivery)
 {
+    std::string_view why;
     ngx_int_t rc;
 
     if (queues_behind(ctx)) {
@@ -88,19 +122,28 @@ ngx_int_t deliver(Context *ctx, Target *target, Delivery *delivery)
         return rc;
     }
 
-    if (any_list_full(ctx, target, delivery->plan())) {
-        rc = has_spool(ctx) ? spool(ctx, delivery->plan(), "the list is full")
-                            : unavailable(ctx, "the list is full");
+    ctx->length.done = on_length;
+
+    switch (room_for(ctx, target, delivery->plan(), &why)) {
+
+    case Room::yes:
+        break;
+
+    case Room::no:
+        rc = no_room(ctx, delivery->plan(), why);
         delivery->drop();
         return rc;
+
+    case Room::asking:
+        begin_asking(ctx);
+        ctx->delivery = delivery;
+        return wait(ctx);
     }
 
-    ctx->asked_redis = true;
-    ctx->asked = ngx_current_msec;
-    count::asked(ctx);
+    begin_asking(ctx);
 
-    if (!delivery->send(target, ctx->conf->ack, ctx->conf->target->timeout,
-                        ctx, on_delivered))
+    if (!delivery->send(target, ctx->conf->ack, time_left(ctx), ctx,
+                        on_delivered))
     {
         ctx->link = delivery->link();
         rc = conclude(ctx, delivery->plan(), delivery->verdict());
@@ -110,6 +153,30 @@ ngx_int_t deliver(Context *ctx, Target *target, Delivery *delivery)
 
     ctx->delivery = delivery;
     return wait(ctx);
+}
+
+void on_length(LengthWaiter *waiter, std::string_view why) noexcept
+{
+    auto *ctx = reinterpret_cast<Context *>(
+        reinterpret_cast<char *>(waiter) - offsetof(Context, length));
+    Delivery *delivery = ctx->delivery;
+
+    ngx_http_set_log_request(ctx->request->connection->log, ctx->request);
+
+    ctx->link = waiter->link;
+    ctx->delivery = nullptr;
+    ctx->redis_time = ngx_current_msec - ctx->asked;
+
+    if (why.empty()) {
+        resume(ctx, deliver(ctx, Target::of(ctx->conf->target), delivery));
+        return;
+    }
+
+    count::replied(ctx);
+
+    const ngx_int_t rc = no_room(ctx, delivery->plan(), why);
+    delivery->drop();
+    resume(ctx, rc);
 }
 
 template <class Plan>

@@ -138,12 +138,9 @@ ngx_int_t push_batch(Context *ctx, const esputnik::Parser &p)
         return unavailable(ctx, "no memory");
     }
 
-    if (conf->max_length != 0
-        && target->list_full(view(ctx->key), conf->max_length,
-                             conf->target->timeout))
-    {
-        return has_spool(ctx) ? spool_batch(ctx, p, "the list is full")
-                              : unavailable(ctx, "the list is full");
+    if (target->lengths().full(view(ctx->key), conf->max_length)) {
+        /* it may have to wait, as a plan can: the parser is the next one's */
+        return push_planned(ctx, p);
     }
 
     const std::string_view verb = kVerbs[conf->push];

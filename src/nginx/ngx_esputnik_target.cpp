@@ -2,7 +2,6 @@
 #include "ngx_esputnik_cluster.h"
 #include "ngx_esputnik_sentinel.h"
 
-#include "esputnik_command.h"
 #include "esputnik_slot.h"
 
 #include <new>
@@ -11,16 +10,11 @@ namespace ngx_esputnik {
 
 namespace {
 
-constexpr ngx_msec_t kLengthInterval = 100;  /* between two looks at a list */
-
 Target *all_targets;
 
 } // namespace
 
-Target::Target(TargetConf *conf) : conf_(conf)
-{
-    length_ = {{on_length, nullptr, 0, 0, nullptr}, this};
-}
+Target::Target(TargetConf *conf) : conf_(conf) {}
 
 Target *Target::of(TargetConf *conf)
 {
@@ -127,52 +121,6 @@ void Target::complain(std::string_view peer, std::string_view why)
     ngx_str_t at = str(peer);
     ngx_log_error(NGX_LOG_ERR, log(), 0, "esputnik: redis \"%V\" at %V: %V%s",
                   &conf_->name, &at, &text, complaints_.held());
-}
-
-bool Target::list_full(std::string_view key, uint64_t max, ngx_msec_t timeout)
-{
-    if (!full_lists_.full(key, max)) {
-        return false;
-    }
-
-    if (length_.op.link == nullptr
-        && ngx_current_msec - length_asked_ >= kLengthInterval)
-    {
-        length_asked_ = ngx_current_msec;
-        length_max_ = max;
-        length_key_.clear();
-
-        const size_t size = esputnik::array_size(2) + esputnik::bulk_size(4)
-                            + esputnik::bulk_size(key.size());
-        Link *link = length_key_.append(key.data(), key.size())
-                         ? link_to(key)
-                         : nullptr;
-        char *out = link != nullptr ? link->send(&length_.op, size, 1, timeout)
-                                    : nullptr;
-        if (out != nullptr) {
-            out = esputnik::write_array(out, 2);
-            out = esputnik::write_bulk(out, "LLEN");
-            (void) esputnik::write_bulk(out, key);
-        }
-    }
-
-    return true;
-}
-
-bool Target::on_length(Op *op, Outcome outcome, const esputnik::Reply *reply,
-                       bool, std::string_view) noexcept
-{
-    Target *target = OwnedOp<Target>::of(op);
-
-    if (outcome == Outcome::reply) {
-        /* what is no list is not full: the next push tells what is wrong */
-        const bool known = reply->is(esputnik::ReplyType::integer);
-        target->full_lists_.note(
-            {target->length_key_.data(), target->length_key_.size()},
-            known ? static_cast<uint64_t>(reply->integer()) : 0,
-            target->length_max_);
-    }
-    return true;
 }
 
 } // namespace ngx_esputnik

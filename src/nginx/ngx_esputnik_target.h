@@ -8,10 +8,9 @@
 
 #include "ngx_esputnik.h"
 #include "ngx_esputnik_conf.h"
+#include "ngx_esputnik_lengths.h"
 #include "ngx_esputnik_links.h"
 #include "ngx_esputnik_log.h"
-
-#include "esputnik_full_lists.h"
 
 namespace ngx_esputnik {
 
@@ -52,12 +51,18 @@ public:
     /* esputnik_max_length: what a reply told of a list … */
     void note_length(std::string_view key, uint64_t length, uint64_t max)
     {
-        full_lists_.note(key, length, max);
+        lengths_.note(key, length, max);
     }
 
-    /* … and whether it may take no more.  Redis is asked again for as long as
-     * somebody wants to push to it. */
-    bool list_full(std::string_view key, uint64_t max, ngx_msec_t timeout);
+    /* … whether it may take no more, for one who comes again … */
+    bool list_full(std::string_view key, uint64_t max, ngx_msec_t timeout)
+    {
+        std::string_view why;
+        return lengths_.room(key, max, timeout, nullptr, &why) != Room::yes;
+    }
+
+    /* … and all about it. */
+    Lengths &lengths() { return lengths_; }
 
     /* of a plain one's links */
     bool where(Link *link, Place *place) override;
@@ -74,16 +79,7 @@ private:
     Cluster *cluster_ = nullptr;
     Links links_;
 
-    /* the look at a list that was full */
-    static bool on_length(Op *op, Outcome outcome,
-                          const esputnik::Reply *reply, bool last,
-                          std::string_view why) noexcept;
-
-    esputnik::FullLists full_lists_;
-    OwnedOp<Target> length_;
-    ngx_msec_t length_asked_ = 0;
-    uint64_t length_max_ = 0;
-    esputnik::Buffer length_key_;
+    Lengths lengths_{this};
 
     LogLimit complaints_{10};
     LogLimit refusals_{1};

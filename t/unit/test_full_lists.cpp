@@ -72,6 +72,76 @@ START_TEST(test_place_is_used_again)
 }
 END_TEST
 
+/* locations with other limits, or none, have the same list */
+START_TEST(test_several_limits)
+{
+    FullLists lists;
+
+    lists.note("a", 60, 50);
+    lists.note("a", 61, 0);
+    ck_assert(lists.full("a", 50));
+    lists.note("a", 62, 100);
+    ck_assert(lists.full("a", 50));
+    ck_assert(!lists.full("a", 100));
+    lists.note("a", 100, 100);
+    ck_assert(lists.full("a", 50));
+    ck_assert(lists.full("a", 100));
+    lists.note("a", 50, 0);
+    ck_assert(lists.full("a", 50));
+    ck_assert(!lists.full("a", 100));
+
+    lists.note("a", 49, 0);
+    ck_assert(!lists.full("a", 50));
+    ck_assert(!lists.full("a", 49));        /* forgotten: nobody's limit */
+
+    lists.note("a", 100, 100);
+    lists.note("a", 99, 50);
+    ck_assert(lists.full("a", 50));
+    ck_assert(!lists.full("a", 100));
+    lists.note("a", 50, 100);
+    ck_assert(lists.full("a", 50));
+}
+END_TEST
+
+START_TEST(test_looks)
+{
+    const uint64_t interval = FullLists::kLookInterval;
+    FullLists lists;
+    uint64_t now = 7;
+
+    ck_assert(!lists.look("a", now));
+    lists.note("a", 9, 9);
+    lists.note("b", 9, 9);
+
+    /* some at once, then one an interval */
+    for (unsigned i = 0; i < FullLists::kLooks; i++) {
+        ck_assert(lists.look("a", now));
+    }
+    ck_assert(!lists.look("a", now));
+    ck_assert(lists.look("b", now));
+    for (unsigned i = 0; i < 50; i++) {
+        lists.note("a", 9, 9);
+        ck_assert(!lists.look("a", now + interval - 1));
+        now += interval;
+        ck_assert(lists.look("a", now));
+        ck_assert(!lists.look("a", now));
+    }
+
+    /* after a pause some at once again, and no more than that */
+    now += 1000 * interval;
+    for (unsigned i = 0; i < FullLists::kLooks; i++) {
+        ck_assert(lists.look("a", now));
+    }
+    ck_assert(!lists.look("a", now));
+
+    /* as for one that was not full meanwhile */
+    lists.note("a", 0, 9);
+    ck_assert(!lists.look("a", now));
+    lists.note("a", 9, 9);
+    ck_assert(lists.look("a", now));
+}
+END_TEST
+
 int main()
 {
     Suite *suite = suite_create("full_lists");
@@ -80,6 +150,8 @@ int main()
     tcase_add_test(tc, test_no_limit);
     tcase_add_test(tc, test_more_lists_than_places);
     tcase_add_test(tc, test_place_is_used_again);
+    tcase_add_test(tc, test_several_limits);
+    tcase_add_test(tc, test_looks);
     suite_add_tcase(suite, tc);
 
     SRunner *runner = srunner_create(suite);
