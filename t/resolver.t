@@ -4,6 +4,8 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use Esputnik::Test;
 use Esputnik::Dns;
+use Esputnik::Port;
+use Socket ();
 
 my $redis = redis();
 my $dns = Esputnik::Dns->start('redis.test' => '127.0.0.1', 'quiet.test' => 'silence',
@@ -70,6 +72,119 @@ ok(wait_for(sub { $nginx->post('/moves', events(2))->{status} == 200 }, slow(4),
    'after the move');
 ok(wait_for(sub { grep { m{^POST /moves 200 .*redis=127\.0\.0\.2:} } $nginx->access }, slow(2)),
    'at its new place');
+
+# A name with several addresses, of which one is alive, in an order that is
+# nginx's: each database is a target with connections of its own.
+my $port = Esputnik::Port::free_port();
+my $host = redis(port => $port);
+$dns->records('two.test' => '127.0.0.1 127.0.0.2', 'quiet.test' => 'silence');
+my $several = nginx(vars => { DNS => $dns->port, PORT1 => $port, LIMIT => ms(400) }, server => <<'END');
+resolver 127.0.0.1:%%DNS%% valid=1s ipv6=off;
+esputnik_connect_timeout %%LIMIT%%;
+location = /0 { esputnik_pass redis://two.test:%%PORT1%%/0; }
+location = /1 { esputnik_pass redis://two.test:%%PORT1%%/1; }
+location = /2 { esputnik_pass redis://two.test:%%PORT1%%/2; }
+location = /3 { esputnik_pass redis://two.test:%%PORT1%%/3; }
+location = /4 { esputnik_pass redis://two.test:%%PORT1%%/4; }
+location = /5 { esputnik_pass redis://two.test:%%PORT1%%/5; }
+END
+my @six = map { "/$_" } 0 .. 5;
+my $longest;    # of the last POSTs
+my $all = sub {
+    $longest = 0;
+    return join ' ', map {
+        my $r = $several->post($_, events(1));
+        $longest = $r->{time} if $r->{time} > $longest;
+        $r->{status};
+    } @six;
+};
+my $good = join ' ', (200) x @six;
+
+is($all->(), $good, 'one address of two is dead: the first POSTs are taken');
+for my $time (1 .. 4) {
+    $host->restart;
+    is($all->(), $good, "and those after Redis was away, time $time");
+}
+$host->kill9;
+my $until = time + 1.5;
+my $down = 503;
+while (time < $until) {
+    $down = $_ for grep { $_ != 503 } split / /, $all->();
+    sleep 0.05;
+}
+is($down, 503, 'no address is alive: 503');
+like($several->error_log, qr/redis ".*two\.test.*" at 127\.0\.0\.[12]:$port: cannot connect/, 'the address is in the log');
+$host->launch;
+sleep 1.1;      # the longest pause between two tries
+is($all->(), $good, 'alive again: the next POSTs are taken');
+
+# one that takes a connection and drops it
+$host->kill9;
+my $drops = fake_redis(port => $port, connected => sub { $_[0]->close });
+$host = redis(port => $port, host => '127.0.0.2');
+sleep 1.1;
+is($all->(), $good, 'one address drops its connections: taken at the other');
+
+# one that does not answer costs the time for a connection, and only once
+$drops->stop;
+$host->kill9;
+my $deaf = fake_redis(port => $port, accept => 0);
+$host->launch;
+is($all->(), $good, 'one address is deaf: taken at the other');
+for my $time (1 .. 3) {
+    $host->restart;
+    is($all->(), $good, "time $time: the one that worked is the first that is tried");
+    cmp_ok($longest, '<', slow(0.35), "time $time: at once");
+}
+sleep 1.1;
+$host->kill9;
+$deaf->stop;
+$host = redis(port => $port);
+is($all->(), $good, 'the other one is alive again: taken there');
+cmp_ok($longest, '<', slow(0.35), 'at once');
+
+# both are deaf: no longer than a request may take
+$host->kill9;
+my @deaf = map { fake_redis(port => $port, host => $_, accept => 0) } '127.0.0.1', '127.0.0.2';
+my $hasty = nginx(vars => { DNS => $dns->port, PORT1 => $port, LIMIT => ms(400), TOTAL => ms(600) },
+                  server => <<'END');
+resolver 127.0.0.1:%%DNS%% ipv6=off;
+esputnik_connect_timeout %%LIMIT%%;
+esputnik_timeout %%TOTAL%%;
+location / { esputnik_pass redis://two.test:%%PORT1%%; }
+END
+$r = $hasty->post('/', events(1));
+problem($r, 503, 'unavailable', 'two deaf ones: 503');
+cmp_ok($r->{time}, '<', slow(0.8), 'within the time of a request');
+ok(wait_for(sub { $hasty->post('/', events(1))->{body} =~ /took too long/ }, slow(3), 0.05),
+   'and the reason is told');
+$_->stop for @deaf;
+
+# one that is a replica is left for the other
+$host = redis(port => $port);
+my $replica = redis(port => $port, host => '127.0.0.2', args => ['--replicaof', '127.0.0.1', $port]);
+sleep 1.1;
+for my $uri (@six) {
+    my $last = 0;
+    ok(wait_for(sub { $several->post($uri, events(++$last))->{status} == 200 }, slow(3), 0.05),
+       "$uri: found the master");
+    cmp_ok($last, '<=', 3, "$uri: soon");
+}
+is($all->(), $good, 'and stays there');
+
+# a name that nginx has looked up when it started
+SKIP: {
+    my ($error, @found) = Socket::getaddrinfo('localhost', $port, { socktype => Socket::SOCK_STREAM() });
+    my %family = map { $_->{family} => 1 } @found;
+    skip('localhost has one address', 5) if keys %family < 2;
+    my $local = nginx(vars => { PORT1 => $port }, server => <<'END');
+location / { esputnik_pass redis://localhost:%%PORT1%%; }
+END
+    for my $time (1 .. 5) {
+        is($local->post('/', events(1))->{status}, 200, "localhost, time $time");
+        $host->restart;
+    }
+}
 
 # a worker that quits while a name is looked up
 $dns->records('quiet.test' => 'silence');

@@ -35,10 +35,14 @@ void Link::go(const Place &place)
     host_length_ = ngx_min(host.size(), sizeof(host_));
     ngx_memcpy(host_, host.data(), host_length_);
 
+    addresses_.clear();
+
     if (place.server != nullptr && place.server->addrs != nullptr) {
         const ServerConf &server = *place.server;
-        const ngx_addr_t &addr = server.addrs[next_address_++ % server.naddrs];
-        connect_to(addr.sockaddr, addr.socklen, view(addr.name));
+        for (ngx_uint_t i = 0; i < server.naddrs; i++) {
+            addresses_.add(server.addrs[i].sockaddr, server.addrs[i].socklen);
+        }
+        connect_to(addresses_.next());
         return;
     }
 
@@ -68,13 +72,8 @@ void Link::go(const Place &place)
         return;
     }
 
-    ngx_inet_set_port(&addr.sockaddr, port_);
-
-    u_char name[NGX_SOCKADDR_STRLEN];
-    const size_t length = ngx_sock_ntop(&addr.sockaddr, socklen, name,
-                                        sizeof(name), 1);
-    connect_to(&addr.sockaddr, socklen,
-               {reinterpret_cast<char *>(name), length});
+    addresses_.add(&addr.sockaddr, socklen, port_);
+    connect_to(addresses_.next());
 }
 
 void Link::resolve()
@@ -124,28 +123,50 @@ void Link::resolved(ngx_resolver_ctx_t *ctx)
         return;
     }
 
-    const ngx_resolver_addr_t &found = ctx->addrs[next_address_++ % ctx->naddrs];
-
-    /* the addresses belong to the context */
-    ngx_sockaddr_t addr;
-    const socklen_t socklen = found.socklen;
-    ngx_memcpy(&addr, found.sockaddr, socklen);
-    ngx_inet_set_port(&addr.sockaddr, port_);
+    /* they belong to the context */
+    for (ngx_uint_t i = 0; i < ctx->naddrs; i++) {
+        addresses_.add(ctx->addrs[i].sockaddr, ctx->addrs[i].socklen, port_);
+    }
 
     resolving_ = nullptr;
     ngx_resolve_name_done(ctx);
 
-    u_char text[NGX_SOCKADDR_STRLEN];
-    const size_t length = ngx_sock_ntop(&addr.sockaddr, socklen, text,
-                                        sizeof(text), 1);
-
-    connect_to(&addr.sockaddr, socklen,
-               {reinterpret_cast<char *>(text), length});
+    connect_to(addresses_.next());
 }
 
-void Link::connect_to(struct sockaddr *addr, socklen_t socklen,
-                      std::string_view name)
+/* What fails before the link is ready may be this address's fault alone: the
+ * name's others are tried at once, and a pause comes behind the last.  A
+ * server that has told its role is not left for another behind the owner's
+ * back. */
+bool Link::try_another(std::string_view why)
 {
+    if (state_ < State::connecting || state_ == State::ready
+        || (state_ == State::greeting && kind_ == Kind::master)
+        || ((ngx_exiting || ngx_terminate) && pipeline_.empty())
+        || !addresses_.more())
+    {
+        return false;
+    }
+
+    set_reason(why);
+    target_->complain(peer(), refusal());
+    count::not_connected(target_->conf());
+
+    disconnect();
+    connect_to(addresses_.next());
+    return true;
+}
+
+void Link::connect_to(Addresses::Address *address)
+{
+    struct sockaddr *addr = address->get();
+
+    u_char text[NGX_SOCKADDR_STRLEN];
+    const size_t length = ngx_sock_ntop(addr, address->length, text,
+                                        sizeof(text), 1);
+    const std::string_view name = {reinterpret_cast<char *>(text), length};
+
+    state_ = State::connecting;
     set_peer(name);
 
     if (!decoder_.reset()) {
@@ -165,7 +186,7 @@ void Link::connect_to(struct sockaddr *addr, socklen_t socklen,
     ngx_peer_connection_t pc;
     ngx_memzero(&pc, sizeof(pc));
     pc.sockaddr = addr;
-    pc.socklen = socklen;
+    pc.socklen = address->length;
     pc.name = &peer;
     pc.get = ngx_event_get_peer;
     pc.log = &quiet;
@@ -201,7 +222,6 @@ void Link::connect_to(struct sockaddr *addr, socklen_t socklen,
         (void) ngx_tcp_nodelay(c);
     }
 
-    state_ = State::connecting;
     tell();
     ngx_add_timer(c->write, target_->conf()->connect_timeout);
 

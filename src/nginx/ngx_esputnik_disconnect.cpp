@@ -49,6 +49,10 @@ void Link::forget_questions(uint64_t from, std::string_view why)
 
 void Link::down(std::string_view why)
 {
+    if (try_another(why)) {
+        return;
+    }
+
     const bool was_ready = state_ == State::ready;
     const bool in_use = !pipeline_.empty();
     const bool awaiting = pipeline_.awaiting();
@@ -132,7 +136,7 @@ void Link::move()
     }
 
     if (state_ != State::down && state_ != State::locating) {
-        down("the master has moved");
+        leave("the master has moved");
     } else if (wanted_) {
         connect();
     }

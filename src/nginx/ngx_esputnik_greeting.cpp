@@ -163,6 +163,7 @@ void Link::ready()
     ngx_del_timer(connection_->write);
 
     state_ = State::ready;
+    addresses_.worked();
     backing_off_ = false;
     ready_at_ = progress_ = ngx_current_msec;
 

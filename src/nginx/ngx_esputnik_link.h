@@ -24,6 +24,7 @@
 #define NGX_ESPUTNIK_LINK_H
 
 #include "ngx_esputnik.h"
+#include "ngx_esputnik_addresses.h"
 #include "ngx_esputnik_conf.h"
 #include "ngx_esputnik_gauge.h"
 #include "ngx_esputnik_look.h"
@@ -166,7 +167,11 @@ public:
 
     /* Ends the connection: what was written whole is of unknown outcome, the
      * rest goes to the next one. */
-    void leave(std::string_view why) { down(why); }
+    void leave(std::string_view why)
+    {
+        addresses_.give_up();
+        down(why);
+    }
 
     /* Without a word, while nothing is under way; the next command begins
      * afresh. */
@@ -195,8 +200,8 @@ private:
     void go(const Place &place);
     void resolve();
     void resolved(ngx_resolver_ctx_t *ctx);
-    void connect_to(struct sockaddr *addr, socklen_t socklen,
-                    std::string_view name);
+    void connect_to(Addresses::Address *address);
+    bool try_another(std::string_view why);
     void connected();
     void cannot_connect(ngx_err_t err);
     void secure();
@@ -248,7 +253,7 @@ private:
     ngx_connection_t *connection_ = nullptr;
     ngx_pool_t *pool_ = nullptr;          /* of the connection, for nginx */
     ngx_resolver_ctx_t *resolving_ = nullptr;
-    ngx_uint_t next_address_ = 0;
+    Addresses addresses_;
     in_port_t port_ = 0;
     TlsClient tls_;
     Look look_;

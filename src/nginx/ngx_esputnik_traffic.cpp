@@ -267,6 +267,7 @@ void Link::take_reply(const esputnik::Reply &reply)
         return;
     }
     if (closes) {
+        addresses_.leave();
         down(refusal());
     } else if (!trusted) {
         down("Redis sent a reply of another kind than the command has");

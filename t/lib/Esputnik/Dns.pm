@@ -14,7 +14,8 @@ use JSON::PP ();
 use Esputnik::Port qw(free_port);
 use Esputnik::Process qw(fork_code reap);
 
-# %records: name => address, or name => '' for a name without an address.
+# %records: name => address, or several with spaces between them, or '' for a
+# name without an address.
 # A name that maps to 'silence' is never answered.
 sub start
 {
@@ -89,8 +90,9 @@ sub _answer
     return undef if $address eq 'silence';
     return pack('n6', $id, 0x8180, 1, 0, 0, 0) . $question
         if $type != 1 || $address eq '';
-    return pack('n6', $id, 0x8180, 1, 1, 0, 0) . $question
-        . pack('n3Nn', 0xc00c, 1, 1, 1, 4) . pack('C4', split /\./, $address);
+    my @addresses = split / /, $address;
+    return pack('n6', $id, 0x8180, 1, scalar @addresses, 0, 0) . $question
+        . join '', map { pack('n3Nn', 0xc00c, 1, 1, 1, 4) . pack('C4', split /\./) } @addresses;
 }
 
 1;

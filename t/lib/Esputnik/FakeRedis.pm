@@ -21,7 +21,8 @@ my $json = JSON::PP->new->latin1->allow_nonref;
 
 # %o: on => { COMMAND => sub { my ($c, $words) = @_; … $c->send(bytes) } },
 # connected => sub { my ($c) = @_ } (before anything is read),
-# accept => 0: connections are never completed, port => a given one.
+# accept => 0: connections are never completed, port => a given one, host => a
+# given address.
 sub start
 {
     my ($class, %o) = @_;
@@ -29,20 +30,21 @@ sub start
     my $self = bless {
         folder => $folder,
         port => $o{port} || free_port(),
+        host => $o{host} || '127.0.0.1',
         on => $o{on} || {},
         connected => $o{connected},
     }, $class;
 
     my $accept = !defined $o{accept} || $o{accept};
     my $listener = IO::Socket::INET->new(
-        LocalAddr => '127.0.0.1', LocalPort => $self->{port},
+        LocalAddr => $self->{host}, LocalPort => $self->{port},
         Listen => $accept ? 128 : 1, ReuseAddr => 1) or die "listen: $!\n";
 
     if (!$accept) {
         # listen(1) holds two connections; the kernel drops further SYNs
         listen $listener, 0;
         $self->{fill} = [map {
-            IO::Socket::INET->new(PeerAddr => '127.0.0.1', Blocking => 0,
+            IO::Socket::INET->new(PeerAddr => $self->{host}, Blocking => 0,
                                   PeerPort => $self->{port})
         } 1 .. 4];
         $self->{listener} = $listener;
@@ -55,8 +57,8 @@ sub start
 }
 
 sub port { $_[0]{port} }
-sub url { "redis://127.0.0.1:$_[0]{port}" }
-sub address { "127.0.0.1:$_[0]{port}" }
+sub url { "redis://$_[0]{host}:$_[0]{port}" }
+sub address { "$_[0]{host}:$_[0]{port}" }
 
 sub stop
 {
