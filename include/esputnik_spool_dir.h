@@ -89,6 +89,9 @@ struct TargetStats {
 int scan_spool(Files &files, const char *dir, Array<TargetStats> *targets,
                Array<SpoolReport> *reports);
 
+/* Bytes of all segment files, whosever they are; or -errno. */
+int64_t spool_bytes(Files &files, const char *dir);
+
 /* Removes what killed processes left half made: *.tmp, marks without their
  * segment.  Only under lock_spool(), before any worker writes.  0 or
  * -errno. */

@@ -119,6 +119,30 @@ int list_segments(Files &files, const char *dir, Array<uint64_t> *ids)
     return list_ids(files, dir, ".seg", ids);
 }
 
+int64_t spool_bytes(Files &files, const char *dir)
+{
+    Array<uint64_t> ids;
+    int64_t sum = 0;
+
+    int64_t rc = list_segments(files, dir, &ids);
+    for (size_t i = 0; rc >= 0 && i < ids.size(); i++) {
+        SpoolPath path;
+        if (!path.segment(dir, ids[i])) {
+            return -ENAMETOOLONG;
+        }
+        const int fd = files.open(path.text, OpenMode::read);
+        if (fd == -ENOENT) {
+            continue;  /* delivered and removed meanwhile */
+        }
+        rc = fd < 0 ? fd : files.size(fd);
+        if (fd >= 0) {
+            files.close(fd);
+        }
+        sum += rc;
+    }
+    return rc < 0 ? rc : sum;
+}
+
 int clean_spool(Files &files, const char *dir)
 {
     Array<uint64_t> ids, segments;

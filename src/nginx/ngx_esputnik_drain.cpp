@@ -1,5 +1,6 @@
 #include "ngx_esputnik_drain.h"
 #include "ngx_esputnik_count.h"
+#include "ngx_esputnik_folder.h"
 #include "ngx_esputnik_spool.h"
 #include "ngx_esputnik_target.h"
 #include "ngx_esputnik_zone.h"
@@ -62,6 +63,9 @@ Drain::~Drain()
     if (delivery_ != nullptr) {
         delivery_->abandon();
     }
+    if (state_ == State::reading) {
+        settle();  /* the thread is done, and found() has not been called */
+    }
     let_go();
 }
 
@@ -108,7 +112,7 @@ void Drain::run()
     case State::idle:
         if (!spool_->spooling() && reader_ == nullptr) {
             spool_->rest();
-            if (spool_->conf()->shared->folder->bytes == 0
+            if (folder::account(spool_->conf()).sum() == 0
                 || ++looks_ < kLooksToSweep)
             {
                 pause(kLook);
@@ -145,7 +149,11 @@ void Drain::read_more()
         held_at_ = ngx_current_msec;
     }
 
+    commit_ = esputnik::CommitReport();
+    folder::account(spool_->conf()).begin(folder::share());
+
     if (ngx_thread_task_post(spool_->conf()->threads, task_) != NGX_OK) {
+        settle();
         state_ = State::idle;
         pause(kLook);
     }
@@ -164,7 +172,6 @@ Drain::Found Drain::look()
     const SpoolConf *conf = spool_->conf();
     auto *path = reinterpret_cast<char *>(conf->folder->path.data);
 
-    commit_ = esputnik::CommitReport();
     error_ = 0;
 
     if (lock_ < 0) {
@@ -187,6 +194,7 @@ Drain::Found Drain::look()
             error_ = ENOMEM;
             return Found::failed;
         }
+        recount();
     } else {
         commit();
     }
@@ -202,10 +210,14 @@ Drain::Found Drain::look()
 
     case esputnik::ReadResult::empty:
         commit();
+        recount();
         return Found::empty;
 
     case esputnik::ReadResult::waiting:
         commit();
+        if (reader_->holds()) {
+            recount();
+        }
         return Found::later;
 
     case esputnik::ReadResult::failed:
@@ -229,6 +241,23 @@ void Drain::commit()
     }
 }
 
+/* Where there is time for it: the account of the folder may have gone wrong,
+ * by a worker that was killed or another nginx. */
+void Drain::recount()
+{
+    if (folder::recount(spool_->conf())) {
+        commit_.freed = 0;
+    }
+}
+
+/* What the thread's task has changed. */
+void Drain::settle()
+{
+    folder::account(spool_->conf())
+        .end(folder::share(), -static_cast<int64_t>(commit_.freed), 0);
+    spool_->shared().delivered(commit_.records, commit_.events);
+}
+
 void Drain::on_read(ngx_event_t *ev) noexcept
 {
     static_cast<Drain *>(ev->data)->found();
@@ -238,9 +267,7 @@ void Drain::found()
 {
     state_ = State::idle;
 
-    (void) ngx_atomic_fetch_add(&spool_->conf()->shared->folder->bytes,
-                                -static_cast<ngx_atomic_int_t>(commit_.freed));
-    spool_->shared().delivered(commit_.records, commit_.events);
+    settle();
     report();
 
     if (ngx_exiting || ngx_terminate) {

@@ -52,6 +52,8 @@ private:
     void read_more();
     Found look();
     void commit();
+    void recount();
+    void settle();
     void found();
     void send();
     size_t plan_batch(esputnik::PushPlan &plan, bool *good);

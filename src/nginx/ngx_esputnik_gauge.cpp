@@ -6,8 +6,6 @@ namespace ngx_esputnik {
 
 namespace {
 
-constexpr size_t kNoPlace = static_cast<size_t>(-1);
-
 size_t place = kNoPlace;
 
 /* This worker is the only one that writes it. */
@@ -55,6 +53,9 @@ void take_place(SharedRoot *root)
             for (SharedTarget *t = root->targets; t != nullptr; t = t->next) {
                 t->gauges[i].clear();
             }
+            for (SharedFolder *f = root->folders; f != nullptr; f = f->next) {
+                f->account.abandon(i, f->account.under_way(i));
+            }
         }
     }
 }
@@ -65,6 +66,11 @@ void leave_place(SharedRoot *root)
         root->workers[place] = 0;
         place = kNoPlace;
     }
+}
+
+size_t my_place()
+{
+    return place;
 }
 
 esputnik::TargetGauges *gauges_of(SharedTarget *target)

@@ -19,6 +19,10 @@ namespace ngx_esputnik {
 void take_place(SharedRoot *root);
 void leave_place(SharedRoot *root);
 
+/* kNoPlace without one. */
+constexpr size_t kNoPlace = static_cast<size_t>(-1);
+size_t my_place();
+
 /* nullptr without a place. */
 esputnik::TargetGauges *gauges_of(SharedTarget *target);
 

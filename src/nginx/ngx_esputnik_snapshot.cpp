@@ -105,8 +105,7 @@ esputnik::SpoolStatus spool_status(const SpoolConf *conf)
 
     out.folder = view(conf->folder->path);
     out.target = view(conf->target->name);
-    out.folder_bytes = positive(
-        static_cast<ngx_atomic_int_t>(conf->folder->shared->bytes));
+    out.folder_bytes = conf->folder->shared->account.used();
     out.max_bytes = conf->folder->max_size;
     out.records = shared->spool.records();
     out.events = shared->spool.events();

@@ -1,5 +1,6 @@
 #include "ngx_esputnik_spool.h"
 #include "ngx_esputnik_drain.h"
+#include "ngx_esputnik_folder.h"
 #include "ngx_esputnik_zone.h"
 
 #include "esputnik_journal_record.h"
@@ -90,9 +91,20 @@ Spool::Spool(SpoolConf *conf) : conf_(conf)
     guard_.log = conf->target->log;
 }
 
+/* The thread pool has ended before: what it had in hand is done, and nobody
+ * heard of it.  The account outlives this worker. */
 Spool::~Spool()
 {
     delete drain_;
+
+    if (busy_) {
+        settle(static_cast<int64_t>(report_.bytes));
+    }
+    if (pending_charge_ != 0) {
+        folder::account(conf_).give_back(folder::share(), pending_charge_);
+    }
+    folder::account(conf_).begin(folder::share());
+    settle(static_cast<int64_t>(writer_.close()));
 
     if (guard_.timer_set) {
         ngx_del_timer(&guard_);
@@ -191,23 +203,6 @@ bool Spool::spooling() const
     return shared().spooling();
 }
 
-/* Room within max_size, for all workers together. */
-bool Spool::reserve(size_t bytes)
-{
-    ngx_atomic_t *used = &conf_->shared->folder->bytes;
-    const ngx_atomic_int_t before =
-        ngx_atomic_fetch_add(used, static_cast<ngx_atomic_int_t>(bytes));
-
-    if (conf_->folder->max_size != 0
-        && static_cast<size_t>(before) + bytes > conf_->folder->max_size)
-    {
-        (void) ngx_atomic_fetch_add(used,
-                                    -static_cast<ngx_atomic_int_t>(bytes));
-        return false;
-    }
-    return true;
-}
-
 SpoolResult Spool::append(const esputnik::PushPlan &plan, SpoolWaiter *waiter)
 {
     const size_t before = pending_.size();
@@ -224,7 +219,9 @@ SpoolResult Spool::append(const esputnik::PushPlan &plan, SpoolWaiter *waiter)
     }
 
     const size_t charge = charge_of(pending_.size() - before);
-    if (!reserve(charge)) {
+    if (!folder::account(conf_).reserve(folder::share(), charge,
+                                        conf_->folder->max_size))
+    {
         pending_.truncate(before);
         return SpoolResult::full;
     }
@@ -286,9 +283,10 @@ void Spool::kick()
 
     busy_ = true;
     good_ = false;
+    report_ = esputnik::AppendReport();
+    folder::account(conf_).begin(folder::share());
 
     if (ngx_thread_task_post(conf_->threads, task_) != NGX_OK) {
-        report_ = esputnik::AppendReport();
         report_.error = NGX_EAGAIN;
         report_.step = "the thread pool's queue";
         ngx_post_event(&task_->event, &ngx_posted_events);
@@ -305,15 +303,20 @@ void Spool::write(void *data, ngx_log_t *) noexcept
 {
     Spool *spool = *static_cast<Spool **>(data);
 
-    spool->report_ = esputnik::AppendReport();
+    const uint64_t closed = spool->resting_ ? spool->writer_.close() : 0;
 
-    if (spool->resting_) {
-        spool->report_.bytes = spool->writer_.close();
-    }
     spool->good_ = spool->writing_.empty()
                    || spool->writer_.append(spool->writing_.data(),
                                             spool->writing_.size(),
                                             &spool->report_);
+    spool->report_.bytes += closed;
+}
+
+/* What was reserved against what it became. */
+void Spool::settle(int64_t grown)
+{
+    folder::account(conf_).end(folder::share(), grown, writing_charge_);
+    writing_charge_ = 0;
 }
 
 void Spool::on_written(ngx_event_t *ev) noexcept
@@ -330,12 +333,7 @@ void Spool::written()
         ngx_del_timer(&guard_);
     }
 
-    /* what was reserved against what it became */
-    (void) ngx_atomic_fetch_add(
-        &conf_->shared->folder->bytes,
-        static_cast<ngx_atomic_int_t>(report_.bytes)
-            - static_cast<ngx_atomic_int_t>(writing_charge_));
-    writing_charge_ = 0;
+    settle(static_cast<int64_t>(report_.bytes));
 
     const bool good = good_;
     const int error = report_.error;

@@ -72,7 +72,7 @@ private:
     static void on_guard(ngx_event_t *ev) noexcept;
 
     bool init();
-    bool reserve(size_t bytes);
+    void settle(int64_t grown);
     void kick();
     void written();
 

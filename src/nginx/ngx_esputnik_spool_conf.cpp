@@ -105,6 +105,17 @@ bool lock_folder(ngx_cycle_t *cycle, const SpoolFolderConf *folder)
     return true;
 }
 
+/* To the zone, from an earlier configuration. */
+bool known(const MainConf *main, const SpoolFolderConf *folder)
+{
+    for (SharedSpool *s = main->shared->spools; s != nullptr; s = s->next) {
+        if (s->folder == folder->shared && s->ready) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool has_segments(const esputnik::Array<esputnik::TargetStats> &found,
                   const ngx_str_t &target)
 {
@@ -116,7 +127,8 @@ bool has_segments(const esputnik::Array<esputnik::TargetStats> &found,
     return false;
 }
 
-/* What an earlier nginx left: counted, and above which sequence to go on. */
+/* What an earlier nginx left: counted, and above which sequence to go on.  The
+ * account of a folder that this zone knows is kept by the workers. */
 bool count_folder(ngx_cycle_t *cycle, MainConf *main,
                   const SpoolFolderConf *folder)
 {
@@ -126,20 +138,22 @@ bool count_folder(ngx_cycle_t *cycle, MainConf *main,
 
     const int error = scan_spool(
         files, reinterpret_cast<char *>(folder->path.data), &found, &reports);
-    if (error < 0) {
-        ngx_log_error(NGX_LOG_EMERG, cycle->log, -error,
+    const int64_t bytes = error < 0 ? error : spool_bytes(
+        files, reinterpret_cast<char *>(folder->path.data));
+    if (bytes < 0) {
+        ngx_log_error(NGX_LOG_EMERG, cycle->log, static_cast<int>(-bytes),
                       "\"esputnik_spool\" \"%V\" cannot be read",
                       &folder->path);
         return false;
     }
+    if (!known(main, folder)) {
+        folder->shared->account.found(static_cast<uint64_t>(bytes));
+    }
 
-    uint64_t bytes = 0;
     uint64_t sequence = 0;
     for (const auto &stats : found) {
-        bytes += stats.bytes;
         sequence = ngx_max(sequence, stats.max_sequence);
     }
-    folder->shared->bytes = bytes;
 
     auto **spool = static_cast<SpoolConf **>(main->spools.elts);
 
@@ -366,6 +380,10 @@ SpoolConf *spool_conf(ngx_conf_t *cf, MainConf *main, const LocConf *conf)
 ngx_int_t init_spools(ngx_cycle_t *cycle, MainConf *main)
 {
     auto **folder = static_cast<SpoolFolderConf **>(main->folders.elts);
+
+    for (ngx_uint_t i = 0; i < main->folders.nelts; i++) {
+        folder[i]->root = main->shared;
+    }
 
     if (ngx_test_config) {
         /* another nginx may be at work there: a look, and no more */

@@ -15,12 +15,14 @@ namespace ngx_esputnik {
 
 class Spool;
 struct SharedFolder;
+struct SharedRoot;
 struct SharedSpool;
 
 struct SpoolFolderConf {
     ngx_str_t path;            /* full, terminated */
     size_t max_size;           /* bytes of its files; 0: the disk's limit */
     SharedFolder *shared;
+    SharedRoot *root;          /* of the zone that this is in */
 };
 
 struct SpoolConf {

@@ -15,6 +15,9 @@ constexpr ngx_int_t kMostSlots = 16;
 constexpr ngx_int_t kFewestPlaces = 16;
 constexpr ngx_int_t kMostPlaces = 256;
 
+static_assert(kMostPlaces <= esputnik::SpoolAccount::kShares,
+              "each place has a share in the account of each folder");
+
 template <class T>
 T *find(T *list, std::string_view name)
 {

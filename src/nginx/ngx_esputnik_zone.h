@@ -15,6 +15,7 @@
 #include "esputnik_history.h"
 #include "esputnik_redis_warnings.h"
 #include "esputnik_sender.h"
+#include "esputnik_spool_account.h"
 #include "esputnik_spool_shared.h"
 
 namespace ngx_esputnik {
@@ -32,7 +33,7 @@ struct SharedTarget {
 /* A spool's folder. */
 struct SharedFolder {
     SharedFolder *next;
-    ngx_atomic_t bytes;        /* of its files, and of what is being added */
+    esputnik::SpoolAccount account; /* a worker's place is its share */
     size_t name_length;
     u_char name[NGX_MAX_PATH];
 };

@@ -132,6 +132,42 @@ START_TEST(clean)
 }
 END_TEST
 
+START_TEST(bytes)
+{
+    SpoolDisk disk;
+    SpoolProcess process(&disk, 1);
+    ck_assert_int_eq(spool_bytes(process, kDir), 0);
+
+    /* of all targets, without marks and what was set aside */
+    JournalWriter one, two;
+    AppendReport report;
+    ck_assert(one.init(&process, kDir, kTarget, nullptr));
+    ck_assert(two.init(&process, kDir, "other", nullptr));
+    ck_assert(append(&one, 1, "k", "v", &report));
+    uint64_t expected = report.bytes;
+    Buffer batch;
+    add_record(&batch, 2, "k", "v", "other");
+    ck_assert(two.append(batch.data(), batch.size(), &report));
+    expected += report.bytes;
+    for (const char *name :
+         {"/spool/000000000000000a.done", "/spool/corrupt-000000000000000a-512"})
+    {
+        const int fd = process.open(name, OpenMode::create);
+        ck_assert_int_eq(write_all(process, fd, name, 10, 0), 0);
+        process.close(fd);
+    }
+    ck_assert_int_eq(spool_bytes(process, kDir),
+                     static_cast<int64_t>(expected));
+
+    /* what close() says that it has written is all of it */
+    expected += one.close();
+    expected += two.close();
+    ck_assert_int_eq(spool_bytes(process, kDir),
+                     static_cast<int64_t>(expected));
+    ck_assert_uint_eq(process.open_files(), 0);
+}
+END_TEST
+
 /* The rule that keeps the order: an append that ends between begin_read() and
  * finish_read() keeps the target spooling. */
 START_TEST(order_rule)
@@ -248,6 +284,7 @@ int main()
     tcase_add_test(t, names);
     tcase_add_test(t, locks);
     tcase_add_test(t, clean);
+    tcase_add_test(t, bytes);
     tcase_add_test(t, order_rule);
     tcase_add_test(t, slots);
     tcase_add_test(t, threads);
