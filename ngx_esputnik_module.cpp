@@ -215,7 +215,7 @@ ngx_module_t ngx_esputnik_module = {
     commands,
     NGX_HTTP_MODULE,
     nullptr,           /* init master */
-    init_module,
+    nullptr,           /* init module */
     init_process,
     nullptr,           /* init thread */
     nullptr,           /* exit thread */

@@ -67,6 +67,7 @@ struct MainConf {
     ngx_array_t locations;  /* of ngx_http_core_loc_conf_t *: with a pass */
     ngx_str_t zone_name;
     size_t zone_size;       /* 0: not set */
+    ngx_cycle_t *cycle;     /* the configuration's */
     SharedRoot *shared;     /* what the zone holds */
     esputnik::FieldSet wanted; /* fields that variables of this
                                   configuration can ask for */

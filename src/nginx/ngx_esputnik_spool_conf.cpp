@@ -18,6 +18,7 @@ constexpr size_t kMaxFolders = 64;
 
 /* The locks of this process, which a reload keeps; known by their files. */
 struct Lock {
+    int fd;
     dev_t device;
     ino_t inode;
 };
@@ -55,8 +56,16 @@ bool remember_lock(int fd)
     if (lock_count == kMaxFolders || ::fstat(fd, &st) != 0) {
         return false;
     }
-    locks[lock_count++] = {st.st_dev, st.st_ino};
+    locks[lock_count++] = {fd, st.st_dev, st.st_ino};
     return true;
+}
+
+/* The last ones, but for so many. */
+void unlock_folders(size_t kept)
+{
+    while (lock_count > kept) {
+        (void) ::close(locks[--lock_count].fd);
+    }
 }
 
 bool lock_folder(ngx_cycle_t *cycle, const SpoolFolderConf *folder)
@@ -90,8 +99,11 @@ bool lock_folder(ngx_cycle_t *cycle, const SpoolFolderConf *folder)
     }
 
     if (!remember_lock(fd)) {
+        (void) ::close(fd);
         ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
-                      "too many \"esputnik_spool\" folders");
+                      "\"esputnik_spool\" \"%V\" is one folder too many, "
+                      "expected at most %uz",
+                      &folder->path, kMaxFolders);
         return false;
     }
 
@@ -395,10 +407,19 @@ ngx_int_t init_spools(ngx_cycle_t *cycle, MainConf *main)
         return NGX_OK;
     }
 
+    const size_t kept = lock_count;
+
     for (ngx_uint_t i = 0; i < main->folders.nelts; i++) {
         if (!lock_folder(cycle, folder[i])) {
+            unlock_folders(kept);
             return NGX_ERROR;
         }
+    }
+
+    /* What is counted stays locked, should this configuration be refused by
+     * somebody else: the zone knows it from now on, and no other nginx may
+     * change it. */
+    for (ngx_uint_t i = 0; i < main->folders.nelts; i++) {
         if (needs_count(main, folder[i])
             && !count_folder(cycle, main, folder[i]))
         {

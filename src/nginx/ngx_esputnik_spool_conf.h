@@ -1,6 +1,7 @@
 /*
  * esputnik_spool: the folders, and what deployments are spooled there.  The
- * folders are made and locked by the master before any worker starts.
+ * folders are made and locked by the master before any worker starts, and while
+ * it can still go back to the configuration that it has.
  */
 
 #ifndef NGX_ESPUTNIK_SPOOL_CONF_H
@@ -40,8 +41,9 @@ char *set_spool(ngx_conf_t *cf, ngx_command_t *cmd, void *conf) noexcept;
 /* The spool of a location's target in its folder; nullptr after [emerg]. */
 SpoolConf *spool_conf(ngx_conf_t *cf, MainConf *main, const LocConf *conf);
 
-/* In the master, with the zone in place: makes and locks the folders, counts
- * what they hold. */
+/* In the master, when the zone is: makes and locks the folders, counts what
+ * they hold.  On an error, said as [emerg], a start fails, and a reload is
+ * rolled back; from init_module on nginx would end instead. */
 ngx_int_t init_spools(ngx_cycle_t *cycle, MainConf *main);
 
 } // namespace ngx_esputnik

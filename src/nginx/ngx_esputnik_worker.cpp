@@ -38,12 +38,6 @@ esputnik::PushPlan *scratch_plan()
     return worker_plan;
 }
 
-ngx_int_t init_module(ngx_cycle_t *cycle) noexcept
-{
-    MainConf *main = cycle_conf(cycle);
-    return main != nullptr ? init_spools(cycle, main) : NGX_OK;
-}
-
 ngx_int_t init_process(ngx_cycle_t *cycle) noexcept
 {
     MainConf *main = cycle_conf(cycle);

@@ -17,7 +17,6 @@ esputnik::Parser *parser();
 /* The same for a plan that is used up within one step. */
 esputnik::PushPlan *scratch_plan();
 
-ngx_int_t init_module(ngx_cycle_t *cycle) noexcept;
 ngx_int_t init_process(ngx_cycle_t *cycle) noexcept;
 void exit_process(ngx_cycle_t *cycle) noexcept;
 

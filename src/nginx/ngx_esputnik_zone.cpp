@@ -198,7 +198,7 @@ ngx_int_t init_zone(ngx_shm_zone_t *zone, void *old) noexcept
     }
 
     main->shared = root;
-    return NGX_OK;
+    return init_spools(main->cycle, main);
 }
 
 } // namespace
@@ -240,6 +240,7 @@ ngx_int_t add_zone(ngx_conf_t *cf, MainConf *main)
         return NGX_ERROR;
     }
 
+    main->cycle = cf->cycle;
     zone->init = init_zone;
     zone->data = main;
     return NGX_OK;
