@@ -93,7 +93,12 @@ public:
     bool holds() const { return !held_keys_.empty(); }
     void release();
 
-    bool commit(CommitReport *report);
+    /* compact: may also rewrite a segment that is mostly delivered, which
+     * takes its time. */
+    bool commit(CommitReport *report, bool compact = true);
+
+    /* Something is done that the next process does not know of. */
+    bool uncommitted() const { return done_records_ != 0; }
 
     /* Makes the marks written so far durable; 0 or errno. */
     int sync_marks();

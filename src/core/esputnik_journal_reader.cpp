@@ -347,7 +347,7 @@ void JournalReader::release()
     }
 }
 
-bool JournalReader::commit(CommitReport *report)
+bool JournalReader::commit(CommitReport *report, bool compact)
 {
     *report = {};
     report->records = done_records_;
@@ -368,7 +368,7 @@ bool JournalReader::commit(CommitReport *report)
         if (s->finished()) {
             rc = s->remove(&report->freed);
             gone = rc == 0;
-        } else if (!wanted && s->sparse()) {
+        } else if (compact && !wanted && s->sparse()) {
             rc = s->compact(&report->freed);
             gone = rc == 0;
         } else if (s->ours()) {

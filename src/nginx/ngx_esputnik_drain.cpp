@@ -66,6 +66,15 @@ Drain::~Drain()
     if (state_ == State::reading) {
         settle();  /* the thread is done, and found() has not been called */
     }
+    if (reader_ != nullptr && reader_->uncommitted()) {
+        /* here and now: few bytes, and no sync but for a removed segment's */
+        commit_ = esputnik::CommitReport();
+        found_ = Found::later;
+        folder::account(spool_->conf()).begin(folder::share());
+        commit(false);
+        settle();
+        report();
+    }
     let_go();
 }
 
@@ -84,8 +93,7 @@ void Drain::wake()
 void Drain::pause(ngx_msec_t ms)
 {
     if (ngx_exiting || ngx_terminate) {
-        state_ = State::idle;
-        let_go();
+        leave();
         return;
     }
     ngx_add_timer(&timer_, ms);
@@ -102,8 +110,7 @@ void Drain::run()
     if ((ngx_exiting || ngx_terminate)
         && (state_ == State::idle || state_ == State::holding))
     {
-        state_ = State::idle;
-        let_go();
+        leave();
         return;
     }
 
@@ -142,6 +149,7 @@ void Drain::read_more()
     }
 
     state_ = State::reading;
+    leaving_ = ngx_exiting || ngx_terminate;
     ticket_ = spool_->shared().begin_read();
     release_ = reader_ != nullptr && reader_->holds()
                && ngx_current_msec - held_at_ >= kHold;
@@ -155,7 +163,9 @@ void Drain::read_more()
     if (ngx_thread_task_post(spool_->conf()->threads, task_) != NGX_OK) {
         settle();
         state_ = State::idle;
-        pause(kLook);
+        if (!leaving_) {
+            pause(kLook);
+        }
     }
 }
 
@@ -196,9 +206,12 @@ Drain::Found Drain::look()
         }
         recount();
     } else {
-        commit();
+        commit(!leaving_);
     }
 
+    if (leaving_) {
+        return Found::later;
+    }
     if (release_) {
         reader_->release();
     }
@@ -209,12 +222,12 @@ Drain::Found Drain::look()
         return Found::records;
 
     case esputnik::ReadResult::empty:
-        commit();
+        commit(true);
         recount();
         return Found::empty;
 
     case esputnik::ReadResult::waiting:
-        commit();
+        commit(true);
         if (reader_->holds()) {
             recount();
         }
@@ -228,11 +241,11 @@ Drain::Found Drain::look()
     return Found::failed;
 }
 
-void Drain::commit()
+void Drain::commit(bool compact)
 {
     esputnik::CommitReport done;
 
-    (void) reader_->commit(&done);
+    (void) reader_->commit(&done, compact);
     commit_.freed += done.freed;
     commit_.records += done.records;
     commit_.events += done.events;
@@ -353,6 +366,19 @@ void Drain::report()
                       r.length, report_text(r.kind));
     }
     reader_->clear_reports();
+}
+
+/* This worker takes no more; it marks what it has delivered, in the thread.
+ * Should it end before that is back, ~Drain() does the rest. */
+void Drain::leave()
+{
+    state_ = State::idle;
+
+    if (reader_ != nullptr && reader_->uncommitted()) {
+        read_more();
+    } else {
+        let_go();
+    }
 }
 
 /* Another worker may drain from here on. */

@@ -6,7 +6,8 @@
  *     idle -> reading -> sending -> reading … -> idle
  *
  * What is read and not yet marked when this worker is killed is sent again by
- * the next one: one batch at most.
+ * the next one.  A worker that ends marks what Redis has said that it has; only
+ * the batch that is under way when it is told to stop is sent again.
  */
 
 #ifndef NGX_ESPUTNIK_DRAIN_H
@@ -51,7 +52,7 @@ private:
     void run();
     void read_more();
     Found look();
-    void commit();
+    void commit(bool compact);
     void recount();
     void settle();
     void found();
@@ -68,6 +69,7 @@ private:
     void stuck(const Delivery::Verdict &verdict);
     void pause(ngx_msec_t ms);
     void report();
+    void leave();
     void let_go();
 
     Spool *spool_;
@@ -82,6 +84,7 @@ private:
     int error_ = 0;
     esputnik::CommitReport commit_;
     bool release_ = false;         /* try held records again */
+    bool leaving_ = false;         /* the last time: nothing more to be read */
 
     size_t next_ = 0;              /* of the reader's items */
     size_t batch_ = 0;             /* how many are under way */

@@ -166,6 +166,38 @@ START_TEST(compacts_around_stuck_records)
 }
 END_TEST
 
+/* At the end of a worker there is time for marks only. */
+START_TEST(commits_without_compacting)
+{
+    Spool s;
+    ck_assert(append(&s.writer, 1, "bad", "stuck"));
+    for (uint64_t i = 2; i <= 50; i++) {
+        ck_assert(append(&s.writer, i, "k", std::string(1000, 'x')));
+    }
+    s.writer.close();
+    const std::string segment = only_segment(s.disk);
+    ck_assert(s.reader.read(UINT64_MAX, 100000) == ReadResult::records);
+    ck_assert(!s.reader.uncommitted());
+    ck_assert(s.reader.hold(0));
+    for (size_t i = 1; i < s.reader.items().size(); i++) {
+        ck_assert(s.reader.done(i));
+    }
+    ck_assert(s.reader.read(UINT64_MAX, 100000) == ReadResult::waiting);
+    ck_assert(s.reader.uncommitted());
+
+    CommitReport report;
+    ck_assert(s.reader.commit(&report, false));
+    ck_assert(!s.reader.uncommitted());
+    ck_assert_uint_eq(report.records, 49);
+    ck_assert_uint_eq(report.freed, 0);
+    same(only_segment(s.disk), segment);
+
+    JournalReader next;
+    ck_assert(next.init(&s.process, kDir, kTarget, nullptr));
+    same(drain(&next), "1:stuck ");
+}
+END_TEST
+
 /* Each byte of the second of three records, of the gap behind it, and some of
  * the segment's header. */
 START_TEST(corrupt_in_the_middle)
@@ -386,6 +418,7 @@ int main()
     tcase_add_test(t, not_done_comes_again);
     tcase_add_test(t, stuck_key_holds_only_its_own);
     tcase_add_test(t, compacts_around_stuck_records);
+    tcase_add_test(t, commits_without_compacting);
     tcase_add_test(t, corrupt_in_the_middle);
     tcase_add_test(t, corrupt_last_record_of_a_closed_segment);
     tcase_add_test(t, torn_tail_at_every_byte);
