@@ -57,6 +57,8 @@ Drain *Drain::make(Spool *spool, ngx_pool_t *pool)
 
 Drain::~Drain()
 {
+    thread_.wait();
+
     if (timer_.timer_set) {
         ngx_del_timer(&timer_);
     }
@@ -159,8 +161,10 @@ void Drain::read_more()
 
     commit_ = esputnik::CommitReport();
     folder::account(spool_->conf()).begin(folder::share());
+    thread_.give();
 
     if (ngx_thread_task_post(spool_->conf()->threads, task_) != NGX_OK) {
+        thread_.take_back();
         settle();
         state_ = State::idle;
         if (!leaving_) {
@@ -174,6 +178,7 @@ void Drain::read(void *data, ngx_log_t *) noexcept
 {
     Drain *drain = *static_cast<Drain **>(data);
     drain->found_ = drain->look();
+    drain->thread_.done();
 }
 
 Drain::Found Drain::look()

@@ -16,6 +16,7 @@
 #include "ngx_esputnik.h"
 #include "ngx_esputnik_delivery.h"
 #include "ngx_esputnik_log.h"
+#include "ngx_esputnik_thread.h"
 
 #include "esputnik_journal_reader.h"
 
@@ -77,6 +78,7 @@ private:
 
     /* the thread's, while reading */
     ngx_thread_task_t *task_ = nullptr;
+    ThreadMark thread_;
     esputnik::JournalReader *reader_ = nullptr;
     esputnik::SpoolShared::Ticket ticket_ = {};
     int lock_ = -1;

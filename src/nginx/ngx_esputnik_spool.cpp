@@ -91,10 +91,11 @@ Spool::Spool(SpoolConf *conf) : conf_(conf)
     guard_.log = conf->target->log;
 }
 
-/* The thread pool has ended before: what it had in hand is done, and nobody
- * heard of it.  The account outlives this worker. */
+/* What the thread had in hand is done, and nobody heard of it.  The account
+ * outlives this worker. */
 Spool::~Spool()
 {
+    thread_.wait();
     delete drain_;
 
     if (busy_) {
@@ -285,8 +286,10 @@ void Spool::kick()
     good_ = false;
     report_ = esputnik::AppendReport();
     folder::account(conf_).begin(folder::share());
+    thread_.give();
 
     if (ngx_thread_task_post(conf_->threads, task_) != NGX_OK) {
+        thread_.take_back();
         report_.error = NGX_EAGAIN;
         report_.step = "the thread pool's queue";
         ngx_post_event(&task_->event, &ngx_posted_events);
@@ -310,6 +313,7 @@ void Spool::write(void *data, ngx_log_t *) noexcept
                                             spool->writing_.size(),
                                             &spool->report_);
     spool->report_.bytes += closed;
+    spool->thread_.done();
 }
 
 /* What was reserved against what it became. */

@@ -10,6 +10,7 @@
 #include "ngx_esputnik.h"
 #include "ngx_esputnik_log.h"
 #include "ngx_esputnik_spool_conf.h"
+#include "ngx_esputnik_thread.h"
 
 #include "esputnik_journal_writer.h"
 #include "esputnik_push.h"
@@ -87,6 +88,7 @@ private:
 
     /* what the thread has in hand */
     ngx_thread_task_t *task_ = nullptr;
+    ThreadMark thread_;
     bool busy_ = false;
     bool resting_ = false;          /* it ends the segment */
     esputnik::Buffer writing_;
