@@ -228,6 +228,10 @@ void on_body(ngx_http_request_t *r) noexcept
     auto *ctx = static_cast<Context *>(
         ngx_http_get_module_ctx(r, ngx_esputnik_module));
 
+    if (ctx == nullptr) {
+        return;  /* the rest of a body whose request went elsewhere */
+    }
+
     ctx->gathering = 0;
 
     if (ctx->body_refusal != esputnik::Reason::none) {
@@ -246,6 +250,16 @@ void on_body(ngx_http_request_t *r) noexcept
     body_read(r, ctx);
 }
 
+/* nginx ends a request by itself in the midst of its body, on a malformed chunk
+ * say.  It may live on for long: lingering, or elsewhere by error_page, where
+ * its contexts are forgotten. */
+bool still_ours(const Context *ctx)
+{
+    const ngx_http_request_t *r = ctx->request;
+    return !r->header_sent
+           && ngx_http_get_module_ctx(r, ngx_esputnik_module) == ctx;
+}
+
 void on_timer(ngx_event_t *ev) noexcept
 {
     auto *ctx = reinterpret_cast<Context *>(reinterpret_cast<char *>(ev)
@@ -253,9 +267,21 @@ void on_timer(ngx_event_t *ev) noexcept
     ngx_http_request_t *r = ctx->request;
     ngx_connection_t *c = r->connection;
 
-    ngx_http_set_log_request(c->log, r);
-
     ctx->gathering = 0;
+
+    /* one of both has come: out of time, or refuse_soon() */
+    if (ctx->body_timer.timer_set) {
+        ngx_del_timer(&ctx->body_timer);
+    }
+    if (ctx->body_timer.posted) {
+        ngx_delete_posted_event(&ctx->body_timer);
+    }
+
+    if (!still_ours(ctx)) {
+        return;
+    }
+
+    ngx_http_set_log_request(c->log, r);
 
     if (ctx->body_refusal == esputnik::Reason::none) {
         ctx->body_refusal = esputnik::Reason::body_timeout;
@@ -263,10 +289,6 @@ void on_timer(ngx_event_t *ev) noexcept
                       "esputnik: the client has not sent the whole body "
                       "within %M ms",
                       ctx->conf->body_timeout);
-    }
-
-    if (ctx->body_timer.timer_set) {
-        ngx_del_timer(&ctx->body_timer);
     }
 
     /* the rest of the body would be taken for a request */
