@@ -13,6 +13,7 @@ client_body_buffer_size 1k;
 location /hook { esputnik_pass %%URL%%; }
 location /slow { esputnik_pass %%URL%%; esputnik_body_timeout %%SHORT%%; }
 location /pause { esputnik_pass %%URL%%; client_body_timeout %%SHORT%%; }
+location /large { esputnik_pass %%URL%%; client_max_body_size 1k; }
 location /fast { esputnik_pass %%URL%%; esputnik_body_timeout %%SHORT%%; client_body_timeout 60s; }
 END
 
@@ -190,6 +191,24 @@ for my $how ('close', 'reset') {
 }
 sleep 0.1;
 is($redis->cmd('LLEN', $key), 2, 'half a body is never stored');
+
+# too large, while the sender goes on: it is let send, so that no reset takes the
+# answer away from it
+{
+    my $c = $nginx->http;
+    $c->send_raw("POST /large HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n"
+                 . "fffff\r\n" . 'x' x 500);
+    sleep 0.05;
+    $c->send_raw('x' x 900);    # all of it is read at once
+    problem($c->response, 413, 'body_too_large', 'too large in the midst of a chunk');
+    my $sent = 0;
+    for (1 .. 5) {
+        $sent += $c->send_raw('x' x 2000);
+        sleep 0.02;
+    }
+    is($sent, 5, 'the rest is taken and dropped');
+    $c->close;
+}
 
 # HTTP/1.0 and a body until the end of the connection is no body
 accepted($nginx->post('/hook', events(3), version => '1.0'), 1, 'HTTP/1.0');

@@ -116,6 +116,26 @@ while (time < $start + slow(0.4)) {
 is($h2->response($dribble)->{status}, 408, 'dribbling: 408');
 cmp_ok(time - $start, '<', slow(0.9), 'in its time');
 
+# where the client's window is shut, an answer waits; what still comes of the body is
+# not kept anywhere
+for my $case (['/small', 413, 'body-too-large'], ['/slow', 408, 'body-timeout']) {
+    my ($uri, $status, $reason) = @$case;
+    my $narrow = Esputnik::H2->connect($nginx->port, window => 0);
+    my $stream = $narrow->post($uri);
+    $narrow->data($stream, 'x' x 1000);
+    sleep slow(0.5);
+    for (1 .. 4) {
+        $narrow->data($stream, 'x' x 10_000);
+        sleep 0.02;
+    }
+    $narrow->widen($stream, 10_000);
+    my $r = $narrow->response($stream);
+    is($r->{status}, $status, "a refusal that has to wait: $status");
+    like($r->{body}, qr/urn:esputnik:problem:$reason/, 'it comes as a whole');
+    $narrow->close;
+}
+is(scalar($nginx->body_files), 0, 'no body went to disk');
+
 # one byte a frame
 $redis->flush;
 my $bytewise = $h2->post('/hook');

@@ -1,6 +1,7 @@
 #include "ngx_esputnik_body.h"
 #include "ngx_esputnik_answer.h"
 #include "ngx_esputnik_handler.h"
+#include "ngx_esputnik_token.h"
 
 namespace ngx_esputnik {
 
@@ -146,10 +147,72 @@ ngx_chain_t *whole(Context *ctx)
     return cl;
 }
 
+void on_timer(ngx_event_t *ev) noexcept;
+
+void begin(Context *ctx)
+{
+    ctx->body_timer.data = ctx->request->connection;  /* for nginx's debug log */
+    ctx->body_timer.handler = on_timer;
+    ctx->body_timer.log = ctx->request->connection->log;
+    ctx->gathering = 1;
+}
+
+/* Whoever else reads a body where we have taken over the limit (mirror, or the
+ * proxy of an `if`): nginx knows of none there. */
+bool beyond_limit(ngx_http_request_t *r)
+{
+    const off_t max = loc_conf(r)->max_body;
+    if (max == 0) {
+        return false;
+    }
+
+    /* of chunks it grows; HTTP/2 may leave it unset */
+    off_t size = r->headers_in.content_length_n;
+    if (size < 0) {
+        size = r->request_body->received;
+    }
+    if (size <= max) {
+        return false;
+    }
+
+    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                  "client intended to send too large body: %O bytes", size);
+    return true;
+}
+
+/* That reader is never told that the body has ended: the event answers for it,
+ * as it would for us.  nullptr where nginx has to answer, in its own words. */
+Context *refuse_reader(ngx_http_request_t *r)
+{
+    LocConf *conf = loc_conf(r);
+
+    if (r->content_handler != content_handler || !(r->method & NGX_HTTP_POST)
+        || r->request_body_no_buffering)
+    {
+        return nullptr;
+    }
+
+    Context *ctx = make_context(r, conf);
+    if (ctx != nullptr) {
+        begin(ctx);
+        ctx->body_read_before = 1;
+        refuse_soon(ctx, authorized(r, conf) ? esputnik::Reason::body_too_large
+                                             : esputnik::Reason::unauthorized);
+    }
+    return ctx;
+}
+
 ngx_int_t gather(ngx_http_request_t *r, ngx_chain_t *in) noexcept
 {
     auto *ctx = static_cast<Context *>(
         ngx_http_get_module_ctx(r, ngx_esputnik_module));
+
+    if (ctx == nullptr && beyond_limit(r)) {
+        ctx = refuse_reader(r);
+        if (ctx == nullptr) {
+            return NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
+        }
+    }
 
     if (ctx == nullptr || !ctx->gathering) {
         return next_filter(r, in);
@@ -173,7 +236,7 @@ ngx_int_t gather(ngx_http_request_t *r, ngx_chain_t *in) noexcept
         last = last || b->last_buf;
     }
 
-    if (!last) {
+    if (!last || ctx->body_read_before) {
         read_in_place(ctx);
         return next_filter(r, nullptr);
     }
@@ -267,8 +330,6 @@ void on_timer(ngx_event_t *ev) noexcept
     ngx_http_request_t *r = ctx->request;
     ngx_connection_t *c = r->connection;
 
-    ctx->gathering = 0;
-
     /* one of both has come: out of time, or refuse_soon() */
     if (ctx->body_timer.timer_set) {
         ngx_del_timer(&ctx->body_timer);
@@ -291,7 +352,8 @@ void on_timer(ngx_event_t *ev) noexcept
                       ctx->conf->body_timeout);
     }
 
-    /* the rest of the body would be taken for a request */
+    /* The rest of the body would be taken for a request.  gather() still drops
+     * what comes of it: an answer on HTTP/2 may have to wait. */
     r->keepalive = 0;
 
     ngx_http_finalize_request(r, refuse(ctx, ctx->body_refusal));
@@ -318,11 +380,7 @@ ngx_int_t read_client_body(ngx_http_request_t *r)
 
 ngx_int_t read_body(ngx_http_request_t *r, Context *ctx)
 {
-    ctx->body_timer.data = r->connection;  /* for nginx's debug log */
-    ctx->body_timer.handler = on_timer;
-    ctx->body_timer.log = r->connection->log;
-
-    ctx->gathering = 1;
+    begin(ctx);
 
     const ngx_int_t rc = read_client_body(r);
 

@@ -133,7 +133,8 @@ void *create_loc_conf(ngx_conf_t *cf) noexcept;
 char *merge_loc_conf(ngx_conf_t *cf, void *parent, void *child) noexcept;
 
 /* Takes over client_max_body_size of the locations with a pass, so that its
- * refusal is answered as the other refusals are. */
+ * refusal is answered as the other refusals are.  There it is the module's to
+ * hold, whoever reads the body: ngx_esputnik_body.cpp. */
 void take_over_body_limits(MainConf *main);
 
 /* The handler of a location with a pass: ngx_esputnik_handler.cpp. */

@@ -16,13 +16,15 @@ use Esputnik::Env qw(slow);
 use constant { DATA => 0, HEADERS => 1, RST_STREAM => 3, SETTINGS => 4, PING => 6,
                WINDOW_UPDATE => 8, END_STREAM => 1, END_HEADERS => 4 };
 
+# %o: window => how many bytes of an answer's body may come (65,535).
 sub connect
 {
-    my ($class, $port) = @_;
+    my ($class, $port, %o) = @_;
     my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port)
         or die "connect to port $port: $!\n";
     my $self = bless { socket => $socket, buffer => '', next => 1, streams => {} }, $class;
-    $self->_send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" . _frame(SETTINGS, 0, 0, ''));
+    my $settings = defined $o{window} ? pack 'nN', 4, $o{window} : '';
+    $self->_send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" . _frame(SETTINGS, 0, 0, $settings));
     return $self;
 }
 
@@ -66,6 +68,13 @@ sub data
 {
     my ($self, $stream, $bytes, $last) = @_;
     return $self->_send(_frame(DATA, $last ? END_STREAM : 0, $stream, $bytes));
+}
+
+# Lets so many more bytes of the answer's body come.
+sub widen
+{
+    my ($self, $stream, $bytes) = @_;
+    return $self->_send(_frame(WINDOW_UPDATE, 0, $stream, pack 'N', $bytes));
 }
 
 sub rst
