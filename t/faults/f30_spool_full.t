@@ -15,6 +15,14 @@ my $shim = Esputnik::Shim->new;
 my @modes = qw(spool spool_dedup);
 my %may_refuse = map { $_ => [503] } @modes;
 
+# What the module could not read and put aside for a person.
+sub set_aside
+{
+    my ($folder) = @_;
+    my @files = glob "$folder/corrupt-*";
+    return @files;
+}
+
 # While Redis is down the spool fills up until it takes no more; then there is
 # room again, and Redis is back.
 sub case
@@ -39,7 +47,7 @@ sub case
     ok($scene->answered(5, 200), "$name: taken again");
     $scene->verify($name, status => \%may_refuse, spooled => \@modes, refused => \@modes,
                    dup => { spool => $scene->under_way });    # when Redis was killed
-    ok(!glob($scene->{dir} . '/*.bad'), "$name: nothing had to be set aside");
+    is(join(' ', set_aside($scene->{dir})), '', "$name: nothing had to be set aside");
     $redis->flush;
 }
 
@@ -92,6 +100,30 @@ sub case
     $scene->{redis}->launch;
     $scene->verify('file size', status => \%may_refuse, spooled => \@modes,
                    dup => { spool => $scene->under_way });
+}
+
+# and what has to be set aside is found: a record that rots on the disk
+{
+    my $scene = scene(redis => lasting_redis(), workers => 1, modes => ['spool'],
+                      allow => [qr/\[crit\].*corrupt bytes set aside/]);
+    my $folder = $scene->nginx->prefix . '/spool';
+    my @events = map { event($_, '"a":"' . $_ x 30 . '"') } 1 .. 3;
+    $scene->{redis}->kill9;
+    is(join(' ', map { $scene->nginx->post('/spool', "[$_]")->{status} } @events), '200 200 200',
+       'rot: spooled');
+    my ($segment) = glob "$folder/*.seg";
+    open my $file, '+<:raw', $segment or die "$segment: $!\n";
+    my $bytes = do { local $/; <$file> };
+    seek $file, index($bytes, '2' x 30), 0;
+    print $file 'x';
+    close $file;
+    $scene->{redis}->launch;
+    ok($scene->drained, 'rot: the spool is brought in');
+    list_is($scene->{redis}, 'spool', [@events[0, 2]], 'rot: the good ones before and behind');
+    my @files = set_aside($folder);
+    is(scalar @files, 1, 'rot: the bad one is set aside');
+    open $file, '<:raw', $files[0] or die "$files[0]: $!\n";
+    like(do { local $/; <$file> }, qr/x2{29}/, 'rot: its bytes');
 }
 
 $disk->remove;
