@@ -5,6 +5,8 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use Esputnik::Test;
 
+use IO::Compress::Gzip qw(gzip);
+
 my $redis = redis();
 my $nginx = nginx(vars => { URL => $redis->url }, files => { token => "secret\n" },
     http => 'client_max_body_size 1m;', server => <<'END');
@@ -41,10 +43,10 @@ sub element
 # a body is kept as a whole, for the reason
 sub kept
 {
-    my ($name, $body, $reason) = @_;
+    my ($name, $body, $reason, %o) = @_;
     local $Test::Builder::Level = $Test::Builder::Level + 1;
     $redis->flush;
-    my $r = post('/keep', $body);
+    my $r = post('/keep', $body, %o);
     is("$r->{status} $r->{body}", '200 {"accepted":0,"quarantined":1}', $name);
     my $list = $redis->list('esputnik:invalid');
     is(scalar @$list, 1, "$name: one element");
@@ -62,6 +64,14 @@ kept('bytes of any kind', join('', map { chr } 0 .. 255) x 3, 'not_json');
 kept('an object', $good, 'not_an_array');
 kept('trailing garbage', "[$good]]", 'trailing_garbage');
 kept('bad UTF-8', qq([{"a":"\xff"}]), 'bad_utf8');
+kept('too many events', events(1 .. 10_001), 'too_many_events');
+gzip(\events(1 .. 100), \my $compressed) or die;
+for my $chunked (0, 7) {
+    kept('a compressed body', $compressed, 'unsupported_encoding', chunked => $chunked,
+         headers => ['Content-Encoding' => 'gzip']);
+}
+kept('said to be compressed', "[$good]", 'unsupported_encoding',
+     headers => ['Content-Encoding' => 'br']);
 my $about = kept('half a body', '[' . event(1) . ',{"contactId":', 'not_json');
 like(JSON::PP->new->canonical->encode($about), qr/offset/, 'where it broke off');
 
@@ -122,11 +132,12 @@ is("$first->{reason} $bytes", 'bad_key ' . event(2), 'why');
 
 $redis->flush;
 is(post('/token', 'x')->{status}, 401, 'no token: 401, nothing is kept');
-is(post('/keep', 'x', headers => ['Content-Encoding' => 'gzip'])->{status} =~ /200|415/,
-   1, 'an encoding');
+problem(post('/reject', $compressed, headers => ['Content-Encoding' => 'gzip']), 415,
+        'unsupported_encoding', 'reject: compressed is 415');
 problem(post('/small', 'x' x 101), 413, 'body_too_large', 'too large: 413');
+problem($nginx->post('/small', 'x' x 101, chunked => 10), 413, 'body_too_large', 'too large, in chunks');
 problem(post('/reject', "[$bad]"), 400, 'wrong_type', 'and reject is 400');
-$redis->cmd('DEL', 'esputnik:invalid');
+is($redis->cmd('DBSIZE'), 0, 'nothing of these is kept');
 
 # all or nothing, here too
 
