@@ -198,8 +198,9 @@ for (['/plain', 'plain'], ['/dedup', 'dedup'], ['/keys', 'k:DELIVERED']) {
     is($next->($uri), 503, "$uri: the next one is not");
     is($redis->cmd('LLEN', $list), 5, "$uri: as long as it may be");
 }
-like(($one->access)[-1], qr/ 503 .* redis=127\.0\.0\.1:\d+ time=\d\.\d+ error="the list is full"/,
-     'the log tells of the question');
+ok(wait_for(sub {
+       ($one->access)[-1] =~ / 503 .* redis=127\.0\.0\.1:\d+ time=\d\.\d+ error="the list is full"/
+   }, slow(2)), 'the log tells of the question');
 
 # of several lists each is asked for
 $redis->flush;

@@ -63,11 +63,18 @@ void refuse_soon(Context *ctx, esputnik::Reason reason)
     }
 }
 
+/* The body's bytes are those of the connection: frames of HTTP/2 and HTTP/3
+ * stand between them. */
+bool in_stream_order(const ngx_http_request_t *r)
+{
+    return r->http_version <= NGX_HTTP_VERSION_11;
+}
+
 /* What is in nginx's header buffer stays where it is until the request ends;
  * an HTTP/2 frame's buffer does not. */
 bool stays(const ngx_http_request_t *r, const ngx_buf_t *b)
 {
-    return r->stream == nullptr && b->pos >= r->header_in->start
+    return in_stream_order(r) && b->pos >= r->header_in->start
            && b->last <= r->header_in->end;
 }
 
@@ -108,7 +115,7 @@ void read_in_place(Context *ctx)
     ngx_http_request_t *r = ctx->request;
     ngx_buf_t *b = r->request_body->buf;
 
-    if (b == nullptr || !ctx->body_owned || r->stream != nullptr
+    if (b == nullptr || !ctx->body_owned || !in_stream_order(r)
         || r->headers_in.chunked
         || ctx->body_room
                != static_cast<size_t>(r->headers_in.content_length_n)
@@ -368,7 +375,7 @@ ngx_int_t read_client_body(ngx_http_request_t *r)
         ngx_http_get_module_loc_conf(r, ngx_http_core_module));
     const size_t size = core->client_body_buffer_size;
 
-    if (r->stream == nullptr && !r->headers_in.chunked) {
+    if (in_stream_order(r) && !r->headers_in.chunked) {
         core->client_body_buffer_size = ngx_min(size, kFirstRead);
     }
     const ngx_int_t rc = ngx_http_read_client_request_body(r, on_body);

@@ -32,8 +32,9 @@ void Link::go(const Place &place)
         }
     }
 
+    /* in lower case: nginx's resolver writes it so, and in place */
     host_length_ = ngx_min(host.size(), sizeof(host_));
-    ngx_memcpy(host_, host.data(), host_length_);
+    ngx_strlow(reinterpret_cast<u_char *>(host_), str(host).data, host_length_);
 
     addresses_.clear();
 
@@ -322,6 +323,7 @@ void Link::on_secured(ngx_connection_t *c) noexcept
 void Link::secured()
 {
     ngx_connection_t *c = connection_;
+    const ngx_uint_t era = era_;
 
     if (!c->ssl->handshaked) {
         down(tls_.reason("the TLS handshake failed"));
@@ -336,7 +338,7 @@ void Link::secured()
 
     greet();
 
-    if (connection_ == c && c->read->ready) {
+    if (era_ == era && c->read->ready) {
         /* it has said something already, as that it does not know us */
         ngx_post_event(c->read, &ngx_posted_events);
     }
@@ -344,7 +346,6 @@ void Link::secured()
 
 void Link::greet()
 {
-    era_++;
     owner_->connected(this);
 
     if (!compose_greeting()) {

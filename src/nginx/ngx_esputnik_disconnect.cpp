@@ -177,6 +177,7 @@ void Link::disconnect(bool clean)
     }
 
     if (connection_ != nullptr) {
+        era_++;
         ngx_connection_t *c = connection_;
         connection_ = nullptr;
         TlsClient::stop(c, clean);

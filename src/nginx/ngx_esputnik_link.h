@@ -133,7 +133,11 @@ public:
     /* Whether it leads, or led last, to this address. */
     bool is_at(std::string_view host, in_port_t port) const
     {
-        return port == port_ && host == std::string_view(host_, host_length_);
+        return port == port_ && host.size() == host_length_
+               && ngx_strncasecmp(str(host).data,
+                                  reinterpret_cast<u_char *>(
+                                      const_cast<char *>(host_)),
+                                  host_length_) == 0;
     }
 
     /* Where it is, or was last, connected: for $esputnik_redis_addr. */
@@ -217,7 +221,7 @@ private:
 
     /* traffic and the way down: ngx_esputnik_traffic.cpp, _disconnect.cpp */
     void read();
-    bool take_replies(ngx_connection_t *c);
+    bool take_replies();
     void take_reply(const esputnik::Reply &reply);
     void flush();
     void post_flush();

@@ -112,6 +112,7 @@ bool same_target(const TargetConf *a, const TargetConf *b)
         || a->connections != b->connections || a->queue != b->queue
         || a->connect_timeout != b->connect_timeout || a->timeout != b->timeout
         || a->resolver != b->resolver || !same(a->name, b->name)
+        || (a->tls == nullptr) != (b->tls == nullptr)
         || !same(a->user, b->user) || !same(a->password, b->password))
     {
         return false;

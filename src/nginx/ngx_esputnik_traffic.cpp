@@ -52,7 +52,9 @@ void Link::flush()
 {
     ngx_connection_t *c = connection_;
 
-    if (state_ != State::ready || !next_group() || connection_ != c) {
+    const ngx_uint_t era = era_;
+
+    if (state_ != State::ready || !next_group() || era_ != era) {
         return;
     }
 
@@ -151,7 +153,7 @@ void Link::read()
             return;
         }
 
-        if (!take_replies(c)) {
+        if (!take_replies()) {
             return;
         }
 
@@ -176,8 +178,10 @@ void Link::read()
 }
 
 /* false when the link went down meanwhile. */
-bool Link::take_replies(ngx_connection_t *c)
+bool Link::take_replies()
 {
+    const ngx_uint_t era = era_;
+
     for ( ;; ) {
         esputnik::Reply reply;
 
@@ -204,7 +208,7 @@ bool Link::take_replies(ngx_connection_t *c)
             take_reply(reply);
         }
 
-        if (connection_ != c) {
+        if (era_ != era) {
             return false;
         }
     }
@@ -254,8 +258,7 @@ void Link::take_reply(const esputnik::Reply &reply)
         set_reason(reply.text());
     }
 
-    ngx_connection_t *c = connection_;
-
+    const ngx_uint_t era = era_;
     bool trusted = true;
     if (op != nullptr) {
         trusted = op->done(op, Outcome::reply, &reply, last,
@@ -263,7 +266,7 @@ void Link::take_reply(const esputnik::Reply &reply)
                                             : std::string_view());
     }
 
-    if (connection_ != c) {
+    if (era_ != era) {
         return;
     }
     if (closes) {
