@@ -179,4 +179,35 @@ if ($> == 0) {
     spooled($plain->post('/', events(1)), 1, 'who can write there');
 }
 
+# a disk that hangs is no excuse: each request ends in its time, and what waits in
+# memory is bounded
+
+{
+    my $fake = fake_redis(accept => 0);
+    my $hasty = $disk->around(sub { nginx(
+        vars => { ADDRESS => $fake->address, SHORT => ms(300) },
+        http => 'esputnik_redis small { server %%ADDRESS%%; queue 64k; }',
+        server => <<'END') });
+location = /hasty { esputnik_pass small; esputnik_timeout %%SHORT%%; esputnik_connect_timeout %%SHORT%%;
+    esputnik_spool %%PREFIX%%/spool; }
+END
+    spooled($hasty->post('/hasty', events(1)), 1, 'hasty: spooled');
+    $disk->stand_still;
+    my @c = map { my $c = $hasty->http;
+                  $c->send_raw(Esputnik::Http->bytes(POST => '/hasty', body => events($_)));
+                  $c } 1 .. 3;
+    for (@c) {
+        my $r = $_->response;
+        problem($r, 503, 'unavailable', 'hasty, the disk hangs: 503');
+        cmp_ok($r->{time} // 0, '<', slow(0.3 + 0.5), 'hasty, the disk hangs: in time');
+    }
+    my @many = map { $hasty->post('/hasty', events(1 .. 200)) } 1 .. 6;
+    is(scalar(grep { $_->{status} == 503 } @many), 6, 'hasty: all 503');
+    my @quick = grep { $_->{time} < slow(0.2) } @many;
+    cmp_ok(scalar @quick, '>=', 2, 'hasty: at once where more would wait than a queue may hold');
+    $disk->go_on;
+    ok(wait_for(sub { $hasty->post('/hasty', events(9))->{status} == 200 }, slow(5), 0.05),
+       'hasty: the disk goes on');
+}
+
 finish();

@@ -89,6 +89,10 @@ Spool::Spool(SpoolConf *conf) : conf_(conf)
     guard_.data = &self_;
     guard_.handler = on_guard;
     guard_.log = conf->target->log;
+
+    late_ = guard_;
+    late_.handler = on_late;
+    late_.cancelable = 1;
 }
 
 /* What the thread had in hand is done, and nobody heard of it.  The account
@@ -109,6 +113,9 @@ Spool::~Spool()
 
     if (guard_.timer_set) {
         ngx_del_timer(&guard_);
+    }
+    if (late_.timer_set) {
+        ngx_del_timer(&late_);
     }
     if (pool_ != nullptr) {
         ngx_destroy_pool(pool_);
@@ -220,8 +227,11 @@ SpoolResult Spool::append(const esputnik::PushPlan &plan, SpoolWaiter *waiter)
     }
 
     const size_t charge = charge_of(pending_.size() - before);
-    if (!folder::account(conf_).reserve(folder::share(), charge,
-                                        conf_->folder->max_size))
+    const bool crowded = busy_ && before != 0
+                         && pending_.size() > conf_->target->queue;
+    if (crowded
+        || !folder::account(conf_).reserve(folder::share(), charge,
+                                           conf_->folder->max_size))
     {
         pending_.truncate(before);
         return SpoolResult::full;
@@ -241,9 +251,44 @@ SpoolResult Spool::append(const esputnik::PushPlan &plan, SpoolWaiter *waiter)
     }
 
     waiter->waiting = true;
+    waiter->deadline = ngx_current_msec + conf_->target->timeout;
     ngx_queue_insert_tail(&pending_waiters_, &waiter->queue);
+    if (!late_.timer_set) {
+        ngx_add_timer(&late_, conf_->target->timeout);
+    }
     kick();
     return SpoolResult::queued;
+}
+
+/* Those whose time is up: whether their records will be safe nobody knows. */
+void Spool::give_up(ngx_queue_t *waiters)
+{
+    while (!ngx_queue_empty(waiters)) {
+        ngx_queue_t *q = ngx_queue_head(waiters);
+        auto *waiter = ngx_queue_data(q, SpoolWaiter, queue);
+        const auto left = static_cast<ngx_msec_int_t>(waiter->deadline
+                                                      - ngx_current_msec);
+        if (left > 0) {
+            if (!late_.timer_set) {
+                ngx_add_timer(&late_, static_cast<ngx_msec_t>(left));
+            }
+            return;
+        }
+
+        ngx_queue_remove(q);
+        waiter->waiting = false;
+        waiter->done(waiter, NGX_ETIMEDOUT, "the disk");
+    }
+}
+
+void Spool::on_late(ngx_event_t *ev) noexcept
+{
+    auto *spool = static_cast<Spool *>(
+        static_cast<ngx_connection_t *>(ev->data)->data);
+
+    /* the older ones */
+    spool->give_up(&spool->writing_waiters_);
+    spool->give_up(&spool->pending_waiters_);
 }
 
 void Spool::cancel(SpoolWaiter *waiter)

@@ -23,6 +23,7 @@ class Drain;
  * Spool::cancel(). */
 struct SpoolWaiter {
     ngx_queue_t queue;
+    ngx_msec_t deadline;   /* of ngx_current_msec: the disk, too, may hang */
     /* error is 0 when the record is on the disk, else errno; why says what
      * failed. */
     void (*done)(SpoolWaiter *waiter, ngx_err_t error, const char *why)
@@ -32,7 +33,7 @@ struct SpoolWaiter {
 
 enum class SpoolResult : uint8_t {
     queued,     /* done() follows */
-    full,       /* max_size */
+    full,       /* max_size, or what waits for a disk that is too slow */
     failed,     /* memory */
 };
 
@@ -71,11 +72,13 @@ private:
     static void write(void *data, ngx_log_t *log) noexcept;
     static void on_written(ngx_event_t *ev) noexcept;
     static void on_guard(ngx_event_t *ev) noexcept;
+    static void on_late(ngx_event_t *ev) noexcept;
 
     bool init();
     void settle(int64_t grown);
     void kick();
     void written();
+    void give_up(ngx_queue_t *waiters);
 
     SpoolConf *conf_;
     Drain *drain_ = nullptr;
@@ -99,6 +102,7 @@ private:
 
     ngx_event_t guard_;             /* keeps a worker that shuts down until the
                                        thread is done */
+    ngx_event_t late_;              /* the first waiter's deadline */
     ngx_connection_t self_;
     ngx_pool_t *pool_ = nullptr;
     Spool *next_ = nullptr;
