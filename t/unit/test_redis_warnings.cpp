@@ -9,9 +9,13 @@ using namespace esputnik;
 
 namespace {
 
-constexpr uint32_t kReplica = 1U << static_cast<uint32_t>(RedisWarning::replica);
-constexpr uint32_t kNoAof =
-    1U << static_cast<uint32_t>(RedisWarning::no_appendonly);
+constexpr uint32_t bit(RedisWarning w)
+{
+    return uint32_t{1} << static_cast<uint32_t>(w);
+}
+
+constexpr uint32_t kReplica = bit(RedisWarning::replica);
+constexpr uint32_t kNoAof = bit(RedisWarning::no_appendonly);
 
 /* As in the zone: zero bytes are the start. */
 class Zeroed {
