@@ -160,4 +160,26 @@ for my $n (1, 2) {
     accepted($r, 1, 'its successor takes events');
 }
 
+# loaded and not used, the module takes no memory for it
+
+sub mapped
+{
+    my ($nginx) = @_;
+    my ($pid) = $nginx->worker_pids;
+    open my $in, '<', "/proc/$pid/maps" or return;
+    no warnings 'portable';
+    # nginx' own is small
+    return scalar(grep { m{\A(\w+)-(\w+) .*/dev/zero} && hex($2) - hex($1) >= 1 << 20 } <$in>);
+}
+my $unused = nginx(server => 'location = /hook { return 204; }');
+is($unused->get('/hook')->{status}, 204, 'not used: nginx works');
+is(mapped($unused), 0, 'not used: no shared memory');
+$unused->configure(server => 'location = /status { esputnik_status json; }');
+ok($unused->reload, 'a reload to its use');
+is($unused->get('/status')->{status}, 200, 'used');
+is(mapped($unused), 1, 'used: shared memory');
+$unused->configure(server => 'location = /hook { return 204; }');
+ok($unused->reload, 'and back');
+is($unused->get('/hook')->{status}, 204, 'not used any more');
+
 finish();

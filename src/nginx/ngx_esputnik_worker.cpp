@@ -44,7 +44,7 @@ ngx_int_t init_process(ngx_cycle_t *cycle) noexcept
     const bool worker = ngx_process == NGX_PROCESS_WORKER
                         || ngx_process == NGX_PROCESS_SINGLE;
 
-    if (main == nullptr || !worker) {
+    if (main == nullptr || main->shared == nullptr || !worker) {
         return NGX_OK;
     }
     start_counting(cycle, main);
@@ -57,7 +57,8 @@ void exit_process(ngx_cycle_t *cycle) noexcept
     Target::end_all();
     Delivery::end_all();
 
-    if (MainConf *main = cycle_conf(cycle)) {
+    MainConf *main = cycle_conf(cycle);
+    if (main != nullptr && main->shared != nullptr) {
         end_counting(main);
     }
 

@@ -230,6 +230,9 @@ char *set_zone(ngx_conf_t *cf, ngx_command_t *, void *conf) noexcept
 ngx_int_t add_zone(ngx_conf_t *cf, MainConf *main)
 {
     if (main->zone_size == 0) {
+        if (main->targets.nelts == 0 && main->counted == 0) {
+            return NGX_OK;  /* the module is loaded, and nothing uses it */
+        }
         ngx_str_set(&main->zone_name, "esputnik");
         main->zone_size = kDefaultSize;
     }
