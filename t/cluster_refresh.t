@@ -72,6 +72,7 @@ ok(wait_for(sub { !grep { $_->cmd('CLUSTER', 'INFO') !~ /cluster_slots_fail:0/ }
 my $refused = refusals($load);
 ok(wait_for(sub { my $n = refusals($load) == $refused; $refused = refusals($load); $n }, slow(10), 0.5),
    'nothing is refused any more');
+sleep slow(1.5);
 $looks = looks();
 sleep 2;
 is(looks(), $looks, 'and nobody asks again');

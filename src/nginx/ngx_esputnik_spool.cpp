@@ -12,6 +12,9 @@ namespace ngx_esputnik {
 
 namespace {
 
+/* A sync that takes so many ms says that the disk is ill, not busy. */
+constexpr ngx_msec_t kHangs = 10000;
+constexpr size_t kCrowd = 32 * 1024 * 1024;   /* bytes that wait for it */
 constexpr ngx_msec_t kGuard = 1000;         /* ms between two looks */
 constexpr size_t kKeep = 256 * 1024;        /* of buffers, between bursts */
 
@@ -227,8 +230,7 @@ SpoolResult Spool::append(const esputnik::PushPlan &plan, SpoolWaiter *waiter)
     }
 
     const size_t charge = charge_of(pending_.size() - before);
-    const bool crowded = busy_ && before != 0
-                         && pending_.size() > conf_->target->queue;
+    const bool crowded = busy_ && pending_.size() > kCrowd;
     if (crowded
         || !folder::account(conf_).reserve(folder::share(), charge,
                                            conf_->folder->max_size))
@@ -251,10 +253,10 @@ SpoolResult Spool::append(const esputnik::PushPlan &plan, SpoolWaiter *waiter)
     }
 
     waiter->waiting = true;
-    waiter->deadline = ngx_current_msec + conf_->target->timeout;
+    waiter->deadline = ngx_current_msec + kHangs;
     ngx_queue_insert_tail(&pending_waiters_, &waiter->queue);
     if (!late_.timer_set) {
-        ngx_add_timer(&late_, conf_->target->timeout);
+        ngx_add_timer(&late_, kHangs);
     }
     kick();
     return SpoolResult::queued;
