@@ -83,7 +83,7 @@ is($status, 4, 'esputnik-spool replay refuses while nginx has the folder') or di
         server => 'location / { esputnik_pass %%URL%%; esputnik_spool %%FOLDER%%; }');
     my @test = $rival->test;
     is($test[0], 0, 'nginx -t of a second nginx on the folder') or diag($test[1]);
-    ok(!eval { $rival->launch; 1 }, 'the second nginx does not start');
+    ok(!eval { $rival->launch(fails => 1); 1 }, 'the second nginx does not start');
     like($rival->error_log, qr/\[emerg\].*"esputnik_spool" "\Q$folder\E" is in use by another nginx/,
          'and says why');
     spooled(post('/hook', events(4)), 1, 'the first one is not disturbed');

@@ -111,7 +111,7 @@ for (["$file/spool", qr/mkdir failed/], [$taken, qr/in use by another nginx/]) {
     my $none = Esputnik::Nginx->new(
         vars => { URL => $redis->url }, allow => [qr/esputnik_spool/],
         server => "location / { esputnik_pass %%URL%%; esputnik_spool $path; }");
-    ok(!eval { $none->launch; 1 }, "no start with $path");
+    ok(!eval { $none->launch(fails => 1); 1 }, "no start with $path");
     like($none->error_log, qr/\[emerg\].*"esputnik_spool" "\Q$path\E".*$reason/, 'and it says why');
 }
 

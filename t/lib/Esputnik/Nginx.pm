@@ -147,9 +147,10 @@ sub test
     return ($status // -1, $self->_read('test.out'));
 }
 
+# fails => 1: it is not to start; nginx leaves memory behind then.
 sub launch
 {
-    my ($self) = @_;
+    my ($self, %o) = @_;
     my @argv = (nginx_binary(), '-p', $self->{prefix}, '-c',
                 "$self->{prefix}/nginx.conf", '-e', "$self->{prefix}/error.log");
     unshift @argv, 'valgrind', '--leak-check=full', '--trace-children=yes',
@@ -158,7 +159,7 @@ sub launch
         "--log-file=$self->{prefix}/valgrind.%p",
         '--suppressions=' . root() . '/t/valgrind.supp' if valgrind();
     $self->{pid} = spawn(\@argv, stderr => "$self->{prefix}/stderr",
-                         death => 'TERM', env => $self->_environment(1));
+                         death => 'TERM', env => $self->_environment($o{fails} ? 0 : 1));
     push @all, $self unless grep { $_ == $self } @all;
 
     # the master listens before it has workers: wait for these too
