@@ -64,9 +64,11 @@ RedisError classify_redis_error(std::string_view text);
  *   scope     What else would be refused for the same cause: a spool holds
  *             back only that.
  *
- * Not spoolable is what is the client's own to deal with: it follows MOVED and
- * ASK, loads the script for NOSCRIPT, and CROSSSLOT is a configuration whose
- * keys can never go into one transaction.
+ * Not spoolable is what is the client's own to deal with: it loads the script
+ * for NOSCRIPT, and CROSSSLOT is a configuration whose keys can never go into
+ * one transaction.  MOVED and ASK are spoolable: the client follows them, and
+ * they are an answer only where that has led nowhere, which passes when the
+ * nodes agree.
  */
 bool redis_error_passing(RedisError e);
 bool redis_error_spoolable(RedisError e);

@@ -112,14 +112,15 @@ is(join(' ', grep { $_ > 1 } @ids), join(' ', 2 .. 20), 'in order, once');
 
 for my $text ('LOADING x', 'MISCONF x', 'CLUSTERDOWN x', 'BUSY x', 'MASTERDOWN x', 'OOM x',
               'NOREPLICAS x', 'READONLY x', 'TRYAGAIN x', 'NOAUTH x', 'NOPERM x',
-              'ERR max number of clients reached', 'ERR unknown command', 'WHATEVER x') {
+              'ERR max number of clients reached', 'ERR unknown command', 'WHATEVER x',
+              'MOVED 1 127.0.0.1:1', 'ASK 1 127.0.0.1:1') {
     direct_again($nginx, '/fake', "$text: direct before");
     $fake->mode($text);
     spooled(post('/fake', events(2)), 1, "$text: spooled");
     $fake->mode('');
 }
 direct_again($nginx, '/fake', 'then direct');
-for my $text ('MOVED 1 127.0.0.1:1', 'CROSSSLOT x', 'NOSCRIPT x') {
+for my $text ('CROSSSLOT x', 'NOSCRIPT x') {
     $fake->mode($text);
     problem(post('/fake', events(3)), 503, 'unavailable', "$text: 503");
     $fake->mode('');

@@ -5,6 +5,7 @@
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Esputnik::Test;
+use Esputnik::Spool;
 
 use Esputnik::Port qw(free_port);
 
@@ -87,8 +88,8 @@ my $nginx = nginx(
         'esputnik_redis large { server %%LARGE%%; cluster on; }',
         'esputnik_redis after_bad { server %%BAD%% %%A%%; cluster on; }',
         map { "esputnik_redis $_ { server %%BAD_$_%%; cluster on; }" } keys %bad),
-    server => join "\n", map { "location /$_ { esputnik_pass $_; }" }
-        'two', 'empty_host', 'large', 'after_bad', keys %bad);
+    server => join "\n", 'location /spooled { esputnik_pass two; esputnik_spool %%PREFIX%%/spool; }',
+        map { "location /$_ { esputnik_pass $_; }" } 'two', 'empty_host', 'large', 'after_bad', keys %bad);
 
 my $http = $nginx->http;
 my $requests = 0;
@@ -183,6 +184,24 @@ my @words = @{ (sort { @$b <=> @$a } grep { $_ } @talks)[0] };
 cmp_ok(scalar @words, '>', 100, 'on one connection');
 is(scalar(grep { $words[$_] ne ($_ % 2 ? 'RPUSH' : 'ASKING') } 0 .. $#words), 0,
    'ASKING and RPUSH in turn');
+
+# with a spool a loop is no reason for 503: it ends when the nodes agree
+
+for my $word ('MOVED', 'ASK') {
+    mode("$word 9471 127.0.0.1:%B", "$word 9471 127.0.0.1:%A");
+    my $mark = $nginx->mark;
+    for my $id (2, 3) {
+        spooled($http->request(POST => '/spooled', body => events($id)), 1, "a loop of $word: spooled");
+    }
+    ok(wait_for(sub { $nginx->log_lines(qr/spool .* waits: too many redirections/, $mark) }, slow(3)),
+       "a loop of $word: the spool waits");
+    my $seen = () = $first->commands('RPUSH');
+    $first->mode('ok');
+    direct_again($nginx, '/spooled', "a loop of $word: the nodes agree: then direct");
+    my @all = $first->commands('RPUSH');
+    my @ids = map { /"contactId":(\d+)/g } map { @$_[3 .. $#$_] } @all[$seen .. $#all];
+    is(join(' ', grep { $_ > 1 } @ids), '2 3', "a loop of $word: in order, once");
+}
 
 # topologies
 

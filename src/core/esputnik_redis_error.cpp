@@ -36,8 +36,10 @@ constexpr Row kRows[] = {
     {"MASTERDOWN", kPasses | kCloses, RedisScope::target},
     {"CLUSTERDOWN", kPasses, RedisScope::slot},
     {"TRYAGAIN", kPasses, RedisScope::slot},
-    {"MOVED", kNone, RedisScope::slot},
-    {"ASK", kNone, RedisScope::slot},
+    /* only after more hops than a command makes: nodes that do not agree yet,
+     * or a cluster that is configured as one Redis */
+    {"MOVED", kSpoolable, RedisScope::slot},
+    {"ASK", kSpoolable, RedisScope::slot},
     {"CROSSSLOT", kNone, RedisScope::command},
     {"NOAUTH", kSpoolable | kCloses, RedisScope::target},
     {"WRONGPASS", kSpoolable | kCloses, RedisScope::target},
