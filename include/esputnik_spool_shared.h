@@ -40,8 +40,10 @@ public:
     struct Ticket {
         uint64_t before;    /* for JournalReader::read() */
         uint64_t state;
-        uint64_t records;
+        uint64_t records;    /* that were counted then, */
         uint64_t events;
+        uint64_t gone_records; /* and how many had ever been delivered */
+        uint64_t gone_events;
     };
 
     /* On a fresh zone, before the workers start: next_sequence above the
@@ -101,6 +103,8 @@ private:
     std::atomic<uint64_t> next_;
     std::atomic<uint64_t> records_;
     std::atomic<uint64_t> events_;
+    std::atomic<uint64_t> gone_records_;
+    std::atomic<uint64_t> gone_events_;
     Slot slots_[kSlots];
 };
 

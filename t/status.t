@@ -295,6 +295,11 @@ ok(wait_for(sub { status()->{spools}[0]{events} == 0 }, slow(5)), 'it empties');
 is(status()->{spools}[0]{oldest}, undef, 'there is no oldest');
 is(target(2)->{state}, 'up', 'the target is up');
 is(target(2)->{list_length}, 3, 'the length, told by the drain');
+$spooled->stop;
+is($nginx->post('/spool', events(4, 5, 6))->{status}, 200, 'Redis is away again');
+is(join(' ', @{ status()->{spools}[0] }{qw(records events)}), '1 3', 'what the spool holds then');
+$spooled->launch;
+ok(wait_for(sub { status()->{spools}[0]{events} == 0 }, slow(5)), 'it empties again');
 
 # --- forms -----------------------------------------------------------------------------------------------
 

@@ -8,6 +8,8 @@ void SpoolShared::init(uint64_t next_sequence, uint64_t records,
     next_.store(next_sequence > 0 ? next_sequence : 1);
     records_.store(records);
     events_.store(events);
+    gone_records_.store(0);
+    gone_events_.store(0);
 
     /* Even an empty spool is read once, so that nothing is left behind that
      * the count has not seen. */
@@ -51,6 +53,8 @@ void SpoolShared::delivered(uint64_t records, uint64_t events)
 {
     records_.fetch_sub(records);
     events_.fetch_sub(events);
+    gone_records_.fetch_add(records);
+    gone_events_.fetch_add(events);
 }
 
 SpoolShared::Ticket SpoolShared::begin_read() const
@@ -59,6 +63,8 @@ SpoolShared::Ticket SpoolShared::begin_read() const
     t.state = state_.load();
     t.records = records_.load();
     t.events = events_.load();
+    t.gone_records = gone_records_.load();
+    t.gone_events = gone_events_.load();
 
     /* after the state: an append that ends later shows in the state, one that
      * takes its sequence later is not below */
@@ -73,12 +79,12 @@ bool SpoolShared::finish_read(const Ticket &t)
         return false;
     }
 
-    /* No append has ended in between, so what is still counted is not there:
-     * it was set aside as corrupt.  Or the count has wrapped, as a worker was
-     * killed before it counted what was then delivered: the same sum puts it
-     * right. */
-    records_.fetch_sub(t.records);
-    events_.fetch_sub(t.events);
+    /* No append has ended in between, so what the ticket has counted and nobody
+     * has delivered since is not there: it was set aside as corrupt.  Or the
+     * count has wrapped, as a worker was killed before it counted what was then
+     * delivered: the same sum puts it right. */
+    records_.fetch_sub(t.records - (gone_records_.load() - t.gone_records));
+    events_.fetch_sub(t.events - (gone_events_.load() - t.gone_events));
     return true;
 }
 

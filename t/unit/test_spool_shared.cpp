@@ -74,6 +74,43 @@ START_TEST(test_append_during_a_read)
 }
 END_TEST
 
+/* The drain counts what it has delivered after it began the read that finds
+ * nothing more: it must not be taken off twice, or the next outage shows too
+ * little. */
+START_TEST(test_counts_over_two_outages)
+{
+    for (int outage = 0; outage < 2; outage++) {
+        (void) shared->take(2, 0);
+        shared->appended(2, 20);
+        ck_assert_uint_eq(shared->records(), 2);
+        ck_assert_uint_eq(shared->events(), 20);
+
+        const SpoolShared::Ticket ticket = shared->begin_read();
+        shared->delivered(2, 20);
+        ck_assert(shared->finish_read(ticket));
+        ck_assert_uint_eq(shared->records(), 0);
+        ck_assert_uint_eq(shared->events(), 0);
+    }
+
+    /* one of three is corrupt, and never counted as delivered */
+    (void) shared->take(3, 0);
+    shared->appended(3, 30);
+    const SpoolShared::Ticket ticket = shared->begin_read();
+    shared->delivered(2, 20);
+    ck_assert(shared->finish_read(ticket));
+
+    /* a killed worker has counted none of what is delivered */
+    (void) shared->take(1, 0);
+    const SpoolShared::Ticket next = shared->begin_read();
+    shared->delivered(1, 10);
+    ck_assert(shared->finish_read(next));
+    (void) shared->take(1, 0);
+    shared->appended(1, 10);
+    ck_assert_uint_eq(shared->records(), 1);
+    ck_assert_uint_eq(shared->events(), 10);
+}
+END_TEST
+
 START_TEST(test_ticket_is_below_what_is_taken_later)
 {
     const uint64_t first = shared->take(1, 0);
@@ -112,6 +149,7 @@ int main()
     tcase_add_test(tc, test_sequences_follow_the_clock);
     tcase_add_test(tc, test_take_closes_the_direct_way);
     tcase_add_test(tc, test_append_during_a_read);
+    tcase_add_test(tc, test_counts_over_two_outages);
     tcase_add_test(tc, test_ticket_is_below_what_is_taken_later);
     tcase_add_test(tc, test_synced_lengths);
     suite_add_tcase(suite, tc);
