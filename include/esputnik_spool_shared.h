@@ -62,10 +62,17 @@ public:
     /* Records are safe in the journal. */
     void appended(uint64_t records, uint64_t events);
 
+    /* The drain has come across records that nobody has counted here, as other
+     * workers with a zone of their own have left them: newer events queue
+     * behind them, too. */
+    void found() { appended(0, 0); }
+
     /* Records were delivered and marked (for the counters only). */
     void delivered(uint64_t records, uint64_t events);
 
-    Ticket begin_read() const;
+    /* With the clock of take(), so that records that were taken with another
+     * zone are below the ticket as well. */
+    Ticket begin_read(uint64_t now_us = 0);
 
     /* read() found the spool empty; true: the target is not spooling any
      * more. */

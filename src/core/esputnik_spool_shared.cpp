@@ -57,7 +57,7 @@ void SpoolShared::delivered(uint64_t records, uint64_t events)
     gone_events_.fetch_add(events);
 }
 
-SpoolShared::Ticket SpoolShared::begin_read() const
+SpoolShared::Ticket SpoolShared::begin_read(uint64_t now_us)
 {
     Ticket t;
     t.state = state_.load();
@@ -67,8 +67,15 @@ SpoolShared::Ticket SpoolShared::begin_read() const
     t.gone_events = gone_events_.load();
 
     /* after the state: an append that ends later shows in the state, one that
-     * takes its sequence later is not below */
+     * takes its sequence later is not below, also when the clock is set back */
     t.before = next_.load();
+    while (t.before < now_us
+           && !next_.compare_exchange_weak(t.before, now_us)) {
+        /* before is fresh */
+    }
+    if (t.before < now_us) {
+        t.before = now_us;
+    }
     return t;
 }
 

@@ -15,7 +15,8 @@ namespace {
 
 constexpr size_t kReadBytes = 256 * 1024;
 constexpr ngx_msec_t kLook = 1000;        /* ms: another worker may have gone */
-constexpr unsigned kLooksToSweep = 5;
+constexpr unsigned kLooksToSweep = 5;     /* where the folder holds something */
+constexpr unsigned kLooksToFind = 10;     /* where nothing is known of */
 constexpr ngx_msec_t kSoon = 5;           /* ms: a record is still being added */
 constexpr ngx_msec_t kHold = 2000;        /* ms between tries of a stuck key */
 
@@ -121,13 +122,10 @@ void Drain::run()
     case State::idle:
         if (!spool_->spooling() && reader_ == nullptr) {
             spool_->rest();
-            if (folder::account(spool_->conf()).sum() == 0
-                || ++looks_ < kLooksToSweep)
-            {
+            if (!sweep_due()) {
                 pause(kLook);
                 return;
             }
-            /* segments whose writers have ended since they were read */
         }
         looks_ = 0;
         read_more();
@@ -144,6 +142,19 @@ void Drain::run()
     }
 }
 
+/* While nothing is known to wait: segments whose writers have ended since they
+ * were read, and those of workers that count in another zone, before a reload
+ * that has changed it or on the other side of a binary upgrade.  The latter
+ * can be anywhere, so one worker looks for them whatever is counted. */
+bool Drain::sweep_due()
+{
+    looks_++;
+    if (folder::account(spool_->conf()).sum() != 0) {
+        return looks_ >= kLooksToSweep;
+    }
+    return ngx_worker == 0 && looks_ >= kLooksToFind;
+}
+
 void Drain::read_more()
 {
     if (timer_.timer_set) {
@@ -152,7 +163,7 @@ void Drain::read_more()
 
     state_ = State::reading;
     leaving_ = ngx_exiting || ngx_terminate;
-    ticket_ = spool_->shared().begin_read();
+    ticket_ = spool_->shared().begin_read(now_us());
     release_ = reader_ != nullptr && reader_->holds()
                && ngx_current_msec - held_at_ >= kHold;
     if (release_) {
@@ -296,6 +307,14 @@ void Drain::found()
     switch (found_) {
 
     case Found::records:
+        if (!spool_->spooling()) {
+            spool_->shared().found();
+            ngx_log_error(NGX_LOG_NOTICE, spool_->conf()->target->log, 0,
+                          "esputnik: spool \"%V\" holds events for redis "
+                          "\"%V\" that other workers have left",
+                          &spool_->conf()->folder->path,
+                          &spool_->conf()->target->name);
+        }
         spool_->conf()->shared->oldest_ms = reader_->items()[0].record.time_ms;
         state_ = State::sending;
         next_ = 0;
@@ -329,7 +348,12 @@ void Drain::found()
     }
 
     case Found::later:
-        pause(reader_->holds() ? kHold / 4 : kSoon);
+        if (reader_->holds()) {
+            pause(kHold / 4);
+        } else {
+            /* of another zone, and ahead of this clock */
+            pause(spool_->spooling() ? kSoon : kLook);
+        }
         return;
 
     case Found::busy:

@@ -51,6 +51,7 @@ private:
         noexcept;
 
     void run();
+    bool sweep_due();
     void read_more();
     Found look();
     void commit(bool compact);

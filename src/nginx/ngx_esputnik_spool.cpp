@@ -20,14 +20,6 @@ constexpr size_t kKeep = 256 * 1024;        /* of buffers, between bursts */
 
 Spool *all_spools;
 
-uint64_t now_us()
-{
-    struct timeval tv;
-    ngx_gettimeofday(&tv);
-    return static_cast<uint64_t>(tv.tv_sec) * 1000000
-           + static_cast<uint64_t>(tv.tv_usec);
-}
-
 esputnik::OperationKind kind_of(esputnik::PushOp op)
 {
     switch (op) {
@@ -78,6 +70,14 @@ size_t charge_of(size_t bytes)
 }
 
 } // namespace
+
+uint64_t now_us()
+{
+    struct timeval tv;
+    ngx_gettimeofday(&tv);
+    return static_cast<uint64_t>(tv.tv_sec) * 1000000
+           + static_cast<uint64_t>(tv.tv_usec);
+}
 
 Spool::Spool(SpoolConf *conf) : conf_(conf)
 {

@@ -19,6 +19,9 @@ namespace ngx_esputnik {
 
 class Drain;
 
+/* Microseconds since 1970: what the sequences of records follow. */
+uint64_t now_us();
+
 /* Who waits for a record to be safe; stays where it is until done() or
  * Spool::cancel(). */
 struct SpoolWaiter {

@@ -111,12 +111,45 @@ START_TEST(test_counts_over_two_outages)
 }
 END_TEST
 
+/* of workers with another zone */
+START_TEST(test_found)
+{
+    (void) shared->finish_read(shared->begin_read());
+    const SpoolShared::Ticket before = shared->begin_read();
+    shared->found();
+    ck_assert(shared->spooling());
+    ck_assert(!shared->finish_read(before));
+
+    const SpoolShared::Ticket ticket = shared->begin_read();
+    shared->delivered(5, 50);
+    ck_assert_uint_eq(shared->records(), 0);
+    ck_assert(shared->finish_read(ticket));
+    ck_assert(!shared->spooling());
+
+    (void) shared->take(1, 0);
+    shared->appended(1, 10);
+    ck_assert_uint_eq(shared->records(), 1);
+    ck_assert_uint_eq(shared->events(), 10);
+}
+END_TEST
+
 START_TEST(test_ticket_is_below_what_is_taken_later)
 {
     const uint64_t first = shared->take(1, 0);
     const SpoolShared::Ticket ticket = shared->begin_read();
     ck_assert_uint_gt(ticket.before, first);
     ck_assert_uint_ge(shared->take(1, 0), ticket.before);
+}
+END_TEST
+
+START_TEST(test_ticket_follows_the_clock)
+{
+    ck_assert_uint_eq(shared->begin_read(5000).before, 5000);
+    ck_assert_uint_eq(shared->begin_read(4000).before, 5000);
+    ck_assert_uint_eq(shared->begin_read().before, 5000);
+    ck_assert_uint_eq(shared->take(1, 4000), 5000);   /* set back */
+    ck_assert_uint_eq(shared->take(1, 6000), 6000);
+    ck_assert_uint_eq(shared->begin_read(6000).before, 6001);
 }
 END_TEST
 
@@ -150,7 +183,9 @@ int main()
     tcase_add_test(tc, test_take_closes_the_direct_way);
     tcase_add_test(tc, test_append_during_a_read);
     tcase_add_test(tc, test_counts_over_two_outages);
+    tcase_add_test(tc, test_found);
     tcase_add_test(tc, test_ticket_is_below_what_is_taken_later);
+    tcase_add_test(tc, test_ticket_follows_the_clock);
     tcase_add_test(tc, test_synced_lengths);
     suite_add_tcase(suite, tc);
 
