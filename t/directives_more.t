@@ -123,6 +123,28 @@ good('locations', $one . "location /b { $pass esputnik_spool $prefix/t max_size=
 bad('locations', 'esputnik_spool', qr/expected the same max_size/,
     $one . "location /b { $pass esputnik_spool $prefix/s max_size=2m; }",
     $one . "location /b { $pass esputnik_spool $prefix/s/ max_size=2m; }");
+# a record does not say which user's it is
+{
+    my $of = sub {
+        my ($uri, $login, $more) = @_;
+        return "location $uri { esputnik_pass redis://${login}127.0.0.1$more }\n";
+    };
+    my $a = $of->('/a', 'a:secret-1@', "; esputnik_spool $prefix/s;");
+    good('locations', $a . $of->('/b', 'a:secret-1@', "; esputnik_spool $prefix/s; esputnik_timeout 1s;"),
+         $a . $of->('/b', 'b:secret-2@', "; esputnik_spool $prefix/t;"),
+         $a . $of->('/b', 'b:secret-2@', "/1; esputnik_spool $prefix/s;"),
+         $a . $of->('/b', 'b:secret-2@', ';'));
+    my @wrong = map { $a . $of->('/b', $_, "; esputnik_spool $prefix/s;") }
+        'b:secret-1@', 'a:secret-2@', ':secret-1@', '';
+    bad('locations', 'esputnik_spool', qr/expected the same user and password there, or another folder/,
+        @wrong);
+    unlike(join("\n", map { (test('locations', $_))[1] } @wrong), qr/secret/, 'no password is told');
+    $nginx->configure(http => 'esputnik_redis 127.0.0.1:6379/0 { server 127.0.0.2; }', server =>
+        "location /a { esputnik_pass redis://127.0.0.1; esputnik_spool $prefix/s; }\n"
+        . "location /b { esputnik_pass 127.0.0.1:6379/0; esputnik_spool $prefix/s; }");
+    isnt(($nginx->test)[0], 0, 'nor which of two servers of one name it is for');
+}
+
 bad('location', 'esputnik_max_length', $expected, 'esputnik_max_length 5; esputnik_push xadd;');
 good('locations', "esputnik_max_length 5; location / { $pass esputnik_push xadd; esputnik_max_length off; }");
 {

@@ -108,26 +108,10 @@ bool same(const ngx_str_t &a, const ngx_str_t &b)
 /* Whether two locations may share connections. */
 bool same_target(const TargetConf *a, const TargetConf *b)
 {
-    if (a->servers.nelts != b->servers.nelts || a->database != b->database
-        || a->connections != b->connections || a->queue != b->queue
-        || a->connect_timeout != b->connect_timeout || a->timeout != b->timeout
-        || a->resolver != b->resolver || !same(a->name, b->name)
-        || (a->tls == nullptr) != (b->tls == nullptr)
-        || !same(a->user, b->user) || !same(a->password, b->password))
-    {
-        return false;
-    }
-
-    const auto *sa = static_cast<ServerConf *>(a->servers.elts);
-    const auto *sb = static_cast<ServerConf *>(b->servers.elts);
-
-    for (ngx_uint_t i = 0; i < a->servers.nelts; i++) {
-        if (!same(sa[i].name, sb[i].name)) {
-            return false;
-        }
-    }
-
-    return true;
+    return a->database == b->database && a->connections == b->connections
+           && a->queue == b->queue && a->connect_timeout == b->connect_timeout
+           && a->timeout == b->timeout && a->resolver == b->resolver
+           && same(a->name, b->name) && same_login(a, b);
 }
 
 /* Names are asked for at run time where the location has a resolver, else
@@ -162,6 +146,27 @@ bool resolve_servers(ngx_conf_t *cf, TargetConf *target)
 }
 
 } // namespace
+
+bool same_login(const TargetConf *a, const TargetConf *b)
+{
+    if (a->servers.nelts != b->servers.nelts
+        || (a->tls == nullptr) != (b->tls == nullptr)
+        || !same(a->user, b->user) || !same(a->password, b->password))
+    {
+        return false;
+    }
+
+    const auto *sa = static_cast<ServerConf *>(a->servers.elts);
+    const auto *sb = static_cast<ServerConf *>(b->servers.elts);
+
+    for (ngx_uint_t i = 0; i < a->servers.nelts; i++) {
+        if (!same(sa[i].name, sb[i].name)) {
+            return false;
+        }
+    }
+
+    return true;
+}
 
 TargetConf *new_target_conf(ngx_conf_t *cf)
 {

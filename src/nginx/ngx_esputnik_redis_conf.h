@@ -14,6 +14,9 @@ namespace ngx_esputnik {
 TargetConf *target_conf(ngx_conf_t *cf, MainConf *main, LocConf *conf,
                         ngx_http_core_loc_conf_t *clcf);
 
+/* Whether two of one name are the same user of the same servers. */
+bool same_login(const TargetConf *a, const TargetConf *b);
+
 /* A new one with nothing set. */
 TargetConf *new_target_conf(ngx_conf_t *cf);
 

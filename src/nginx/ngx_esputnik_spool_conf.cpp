@@ -1,5 +1,6 @@
 #include "ngx_esputnik_spool_conf.h"
 #include "ngx_esputnik_directives.h"
+#include "ngx_esputnik_redis_conf.h"
 #include "ngx_esputnik_zone.h"
 
 #include "esputnik_spool_dir.h"
@@ -269,6 +270,23 @@ SpoolFolderConf *add_folder(ngx_conf_t *cf, MainConf *main,
     return folder;
 }
 
+/* One drain delivers what all locations of a folder and a target have
+ * spooled, so they have to agree on how. */
+bool goes_with(ngx_conf_t *cf, const SpoolConf *spool, const LocConf *conf)
+{
+    /* which of them has spooled a record, nothing in it says */
+    if (!same_login(spool->target, conf->target)) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"esputnik_spool\" \"%V\" has events for redis "
+                           "\"%V\" from another location already, expected "
+                           "the same user and password there, or another "
+                           "folder",
+                           &spool->folder->path, &spool->target->name);
+        return false;
+    }
+    return true;
+}
+
 } // namespace
 
 char *set_spool(ngx_conf_t *cf, ngx_command_t *, void *conf) noexcept
@@ -350,7 +368,7 @@ SpoolConf *spool_conf(ngx_conf_t *cf, MainConf *main, const LocConf *conf)
         if (known[i]->folder == conf->folder
             && view(known[i]->target->name) == view(conf->target->name))
         {
-            return known[i];
+            return goes_with(cf, known[i], conf) ? known[i] : nullptr;
         }
     }
 
