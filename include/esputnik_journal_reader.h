@@ -18,8 +18,9 @@
  * reached the disk: sync_marks() bounds that.
  *
  * A held record keeps back the later records that share a key with it, and
- * these in turn theirs, and no others; release() lets all of them be read
- * again, from the oldest on.
+ * these in turn theirs, and no others: read() passes them over, and of the
+ * items at hand waits() tells them.  release() lets all of them be read again,
+ * from the oldest on.
  *
  * Not thread-safe: one call at a time, from any thread.
  */
@@ -91,6 +92,13 @@ public:
     bool done(size_t item);
     bool hold(size_t item);
     bool holds() const { return !held_keys_.empty(); }
+
+    /* An item of this read shares a key with one that was held meanwhile: it is
+     * to be held as well, or it would overtake. */
+    bool waits(size_t item) const
+    {
+        return holds() && keys_held(items_[item].record.payload);
+    }
     void release();
 
     /* compact: may also rewrite a segment that is mostly delivered, which

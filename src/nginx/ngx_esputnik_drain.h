@@ -59,6 +59,7 @@ private:
     void settle();
     void found();
     void send();
+    bool pass_waiting();
     size_t plan_batch(esputnik::PushPlan &plan, bool *good);
     bool plan_record(const esputnik::JournalReader::Item &item,
                      esputnik::PushPlan &plan, bool first);

@@ -132,6 +132,9 @@ size_t Drain::plan_batch(esputnik::PushPlan &plan, bool *good)
         if (i != next_ && bounded && !has_room(items[i], events)) {
             break;
         }
+        if (i != next_ && reader_->waits(i)) {
+            break;
+        }
         if (cluster && i != next_ && (slot < 0 || slot_of(items[i]) != slot)) {
             break;
         }
@@ -183,9 +186,27 @@ bool Drain::any_list_full(const esputnik::PushPlan &plan, Target *target) const
     return full;
 }
 
+/* Over items whose keys have been held since they were read. */
+bool Drain::pass_waiting()
+{
+    while (next_ < reader_->items().size() && reader_->waits(next_)) {
+        if (!reader_->hold(next_)) {
+            return false;
+        }
+        next_++;
+    }
+    return true;
+}
+
 void Drain::send()
 {
     const SpoolConf *conf = spool_->conf();
+
+    if (!pass_waiting()) {
+        state_ = State::holding;
+        pause(kNoMemory);
+        return;
+    }
 
     if (next_ == reader_->items().size() || ngx_exiting) {
         state_ = State::idle;

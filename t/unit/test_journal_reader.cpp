@@ -145,6 +145,39 @@ START_TEST(stuck_key_holds_only_its_own)
 }
 END_TEST
 
+/* Among the items of one read as well. */
+START_TEST(items_at_hand_wait_for_a_held_one)
+{
+    Spool s;
+    Buffer batch;
+    RecordBuilder r(&batch);
+    AppendReport report;
+    ck_assert(append(&s.writer, 1, "a", "1"));
+    ck_assert(append(&s.writer, 2, "bad", "2"));
+    ck_assert(r.begin(kTarget, 1));
+    ck_assert(r.operation({OperationKind::rpush, "c"}) && r.value("3"));
+    ck_assert(r.operation({OperationKind::rpush, "bad"}) && r.value("3"));
+    ck_assert(r.finish());
+    set_record_sequence(batch.data(), 3);
+    ck_assert(s.writer.append(batch.data(), batch.size(), &report));
+    ck_assert(append(&s.writer, 4, "c", "4"));
+    ck_assert(append(&s.writer, 5, "a", "5"));
+
+    ck_assert(s.reader.read(UINT64_MAX, 100000) == ReadResult::records);
+    ck_assert_uint_eq(s.reader.items().size(), 5);
+    ck_assert(!s.reader.waits(1));
+    ck_assert(s.reader.done(0) && s.reader.hold(1));
+    ck_assert(s.reader.waits(2));
+    ck_assert(!s.reader.waits(3) && !s.reader.waits(4));
+    ck_assert(s.reader.hold(2));
+    ck_assert(s.reader.waits(3) && !s.reader.waits(4));
+    ck_assert(s.reader.hold(3) && s.reader.done(4));
+    ck_assert(s.reader.read(UINT64_MAX, 1000) == ReadResult::waiting);
+    s.reader.release();
+    same(drain(&s.reader), "2:2 3:3 4:4 ");
+}
+END_TEST
+
 START_TEST(compacts_around_stuck_records)
 {
     Spool s;
@@ -417,6 +450,7 @@ int main()
     tcase_add_test(t, only_synced_of_a_live_segment);
     tcase_add_test(t, not_done_comes_again);
     tcase_add_test(t, stuck_key_holds_only_its_own);
+    tcase_add_test(t, items_at_hand_wait_for_a_held_one);
     tcase_add_test(t, compacts_around_stuck_records);
     tcase_add_test(t, commits_without_compacting);
     tcase_add_test(t, corrupt_in_the_middle);
