@@ -20,7 +20,8 @@
  * A held record keeps back the later records that share a key with it, and
  * these in turn theirs, and no others: read() passes them over, and of the
  * items at hand waits() tells them.  release() lets all of them be read again,
- * from the oldest on.
+ * from the oldest on.  When all that was held before is held again, read() goes
+ * on from where it was: what lies between need not be looked at once more.
  *
  * Not thread-safe: one call at a time, from any thread.
  */
@@ -129,6 +130,9 @@ private:
     bool keys_held(std::string_view payload) const;
     bool hold_keys(std::string_view payload);
     void rewind_unresolved();
+    bool note_passed();
+    void forget_passed();
+    void skip_passed();
     bool give_up(int error);
 
     Files *files_ = nullptr;
@@ -140,6 +144,8 @@ private:
     Array<Item> items_;
     Buffer bytes_;               /* the items' records */
     Array<uint64_t> held_keys_;  /* hashes, sorted */
+    Array<uint64_t> passed_keys_; /* the same: what was held on the way to where
+                                     the sources are to resume */
     Array<SpoolReport> reports_;
     uint64_t done_records_ = 0;
     uint64_t done_events_ = 0;

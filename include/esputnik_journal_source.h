@@ -68,6 +68,18 @@ public:
     void rewind(uint32_t to);
     void rewind() { rewind(cursor_.delivered().skip(kSegmentHeaderSize)); }
 
+    /* Where it has come to is kept over a rewind(), so that reading can go on
+     * there again: the furthest such place until forget(). */
+    void remember() { resume_ = behind() ? resume_ : position(); }
+    bool behind() const { return position() < resume_; }
+    void forget() { resume_ = 0; }
+    void resume()
+    {
+        if (behind()) {
+            rewind(resume_);
+        }
+    }
+
     bool mark(Range r) { return cursor_.mark(r); }
     int write_marks() { return cursor_.write(dir_); }
     int sync_marks() { return cursor_.sync(dir_); }
@@ -94,6 +106,7 @@ public:
     int error() const { return error_; }
 
 private:
+    uint32_t position() const { return has_head_ ? range_.from : gap_; }
     int open();
     Head give_up(int error);
     bool report(ReportKind kind, uint64_t offset, uint64_t length, int error);
@@ -116,6 +129,7 @@ private:
     Buffer target_;
     Range range_ = {0, 0};
     uint32_t gap_ = kSegmentHeaderSize; /* end of the last record */
+    uint32_t resume_ = 0;
     int fd_ = -1;
     int error_ = 0;
     bool ours_ = false;

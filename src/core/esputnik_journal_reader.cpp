@@ -4,45 +4,10 @@
 #include <cstring>
 #include <new>
 
+#include "esputnik_sorted.h"
 #include "esputnik_spool_dir.h"
 
 namespace esputnik {
-
-namespace {
-
-/* FNV-1a.  Two keys of one sum only wait for each other. */
-uint64_t key_hash(std::string_view key)
-{
-    uint64_t hash = 0xcbf29ce484222325u;
-    for (const char c : key) {
-        hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
-    }
-    return hash;
-}
-
-/* Where hash is, or would be. */
-size_t position(const Array<uint64_t> &sorted, uint64_t hash)
-{
-    size_t low = 0;
-    size_t high = sorted.size();
-    while (low < high) {
-        const size_t middle = low + (high - low) / 2;
-        if (sorted[middle] < hash) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low;
-}
-
-bool contains(const Array<uint64_t> &sorted, uint64_t value)
-{
-    const size_t i = position(sorted, value);
-    return i < sorted.size() && sorted[i] == value;
-}
-
-} // namespace
 
 JournalReader::~JournalReader()
 {
@@ -207,36 +172,6 @@ JournalSource *JournalReader::lowest(uint64_t before, bool *later)
     }
 }
 
-bool JournalReader::keys_held(std::string_view payload) const
-{
-    OperationReader reader(payload);
-    for (Operation op; reader.next(&op);) {
-        if (contains(held_keys_, key_hash(op.key))) {
-            return true;
-        }
-    }
-    return false;
-}
-
-bool JournalReader::hold_keys(std::string_view payload)
-{
-    OperationReader reader(payload);
-    for (Operation op; reader.next(&op);) {
-        const uint64_t hash = key_hash(op.key);
-        const size_t i = position(held_keys_, hash);
-        if (i < held_keys_.size() && held_keys_[i] == hash) {
-            continue;
-        }
-        if (!held_keys_.push(hash)) {
-            return give_up(ENOMEM);
-        }
-        std::memmove(held_keys_.data() + i + 1, held_keys_.data() + i,
-                     (held_keys_.size() - 1 - i) * sizeof(uint64_t));
-        held_keys_[i] = hash;
-    }
-    return true;
-}
-
 /* Moves the head of a source into the items, unless its keys wait. */
 bool JournalReader::take(JournalSource *s)
 {
@@ -279,6 +214,7 @@ ReadResult JournalReader::read(uint64_t before, size_t max_bytes)
     if (!refresh()) {
         return ReadResult::failed;
     }
+    skip_passed();
     for (JournalSource *s : sources_) {
         if (s->ours() && s->poll() == JournalSource::Head::failed) {
             give_up(s->error());
@@ -324,27 +260,6 @@ bool JournalReader::done(size_t i)
     done_records_++;
     done_events_ += item.record.events;
     return true;
-}
-
-bool JournalReader::hold(size_t i)
-{
-    if (!hold_keys(items_[i].record.payload)) {
-        return false;
-    }
-    items_[i].held = true;
-    return true;
-}
-
-void JournalReader::release()
-{
-    held_keys_.clear();
-    items_.clear();
-    bytes_.clear();
-    for (JournalSource *s : sources_) {
-        if (s->ours()) {
-            s->rewind();
-        }
-    }
 }
 
 bool JournalReader::commit(CommitReport *report, bool compact)

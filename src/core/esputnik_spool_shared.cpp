@@ -69,8 +69,8 @@ SpoolShared::Ticket SpoolShared::begin_read(uint64_t now_us)
     /* after the state: an append that ends later shows in the state, one that
      * takes its sequence later is not below, also when the clock is set back */
     t.before = next_.load();
-    while (t.before < now_us
-           && !next_.compare_exchange_weak(t.before, now_us)) {
+    while (t.before < now_us && !next_.compare_exchange_weak(t.before, now_us))
+    {
         /* before is fresh */
     }
     if (t.before < now_us) {

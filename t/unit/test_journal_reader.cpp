@@ -1,6 +1,7 @@
 #include <check.h>
 
 #include <cerrno>
+#include <map>
 #include <string>
 
 #include "esputnik_crc32c.h"
@@ -175,6 +176,151 @@ START_TEST(items_at_hand_wait_for_a_held_one)
     ck_assert(s.reader.read(UINT64_MAX, 1000) == ReadResult::waiting);
     s.reader.release();
     same(drain(&s.reader), "2:2 3:3 4:4 ");
+}
+END_TEST
+
+/* A long way of stuck records is not read again with each try. */
+START_TEST(held_again_goes_on_where_it_was)
+{
+    Spool s;
+    size_t reads = 0;
+    s.disk.fault = [&](const char *op) {
+        reads += std::string(op) == "pread";
+        return 0;
+    };
+    std::string stuck;
+    for (uint64_t i = 1; i <= 400; i++) {
+        const std::string value(1000, 's');
+        ck_assert(append(&s.writer, i, "bad", value));
+        stuck += std::to_string(i) + ":" + value + " ";
+    }
+    ck_assert(append(&s.writer, 401, "k", "v"));
+    same(drain(&s.reader, UINT64_MAX, "bad"), "401:v ");
+
+    reads = 0;
+    s.reader.release();
+    ck_assert(s.reader.read(UINT64_MAX, 100) == ReadResult::records);
+    const size_t head = reads;
+    ck_assert(s.reader.hold(0));
+    reads = 0;
+    ck_assert(append(&s.writer, 402, "k", "w"));
+    same(drain(&s.reader, UINT64_MAX, "bad"), "402:w ");
+    ck_assert_uint_le(reads, head + 2);
+
+    /* taken in part, then stuck again: the same */
+    std::string got;
+    s.reader.release();
+    ck_assert(s.reader.read(UINT64_MAX, 3000) == ReadResult::records);
+    ck_assert_uint_eq(s.reader.items().size(), 2);
+    ck_assert(s.reader.done(0) && s.reader.hold(1));
+    reads = 0;
+    same(drain(&s.reader, UINT64_MAX, "bad"), "");
+    ck_assert_uint_le(reads, head + 2);
+
+    /* free: all of it, in order */
+    s.reader.release();
+    same(drain(&s.reader), stuck.substr(stuck.find("2:")));
+    ck_assert(s.reader.read(UINT64_MAX, 1000) == ReadResult::empty);
+}
+END_TEST
+
+/* With one of two keys free again, all of the way is looked at. */
+START_TEST(a_freed_key_is_not_passed_over)
+{
+    Spool s;
+    for (uint64_t i = 1; i <= 40; i++) {
+        ck_assert(append(&s.writer, i, i % 2 ? "one" : "two", "v"));
+    }
+    ck_assert(s.reader.read(UINT64_MAX, 100000) == ReadResult::records);
+    for (size_t i = 0; i < s.reader.items().size(); i++) {
+        ck_assert(s.reader.hold(i));
+    }
+    ck_assert(s.reader.read(UINT64_MAX, 1000) == ReadResult::waiting);
+
+    std::string two;
+    for (uint64_t i = 2; i <= 40; i += 2) {
+        two += std::to_string(i) + ":v ";
+    }
+    s.reader.release();
+    same(drain(&s.reader, UINT64_MAX, "one"), two);
+}
+END_TEST
+
+/* Keys that are stuck now and then, records of several keys, releases in the
+ * middle: each key's records come once and in order. */
+START_TEST(order_over_many_tries)
+{
+    for (uint64_t seed = 1; seed <= 150; seed++) {
+        Spool s(16 * 1024);
+        Random random(seed);
+        std::map<std::string, uint64_t> last;
+        uint64_t sequence = 0;
+        size_t delivered = 0;
+        bool stuck[6] = {};
+        CommitReport report;
+
+        for (int turn = 0; turn < 200 || delivered < sequence; turn++) {
+            const bool ends = turn >= 200;
+            s.disk.clock_ms++;
+            for (uint64_t n = random.below(4); n > 0 && !ends; n--) {
+                Buffer batch;
+                RecordBuilder r(&batch);
+                ck_assert(r.begin(kTarget, 1));
+                for (int k = 0; k < 6; k++) {
+                    if (k == int(sequence % 6) || random.chance(10)) {
+                        const std::string key(1, char('a' + k));
+                        ck_assert(
+                            r.operation({OperationKind::rpush, key})
+                            && r.value(std::string(random.below(300), 'v')));
+                    }
+                }
+                AppendReport appended;
+                ck_assert(r.finish());
+                set_record_sequence(batch.data(), ++sequence);
+                ck_assert(
+                    s.writer.append(batch.data(), batch.size(), &appended));
+            }
+            for (bool &b : stuck) {
+                b = random.chance(ends ? 0 : b ? 80 : 15);
+            }
+            if (random.chance(30)) {
+                s.reader.release();
+            }
+            const ReadResult result = s.reader.read(UINT64_MAX,
+                                                    random.below(3000));
+            ck_assert(result != ReadResult::failed);
+            const size_t items = result == ReadResult::records
+                                     ? s.reader.items().size()
+                                     : 0;
+            for (size_t i = 0; i < items; i++) {
+                const Record &record = s.reader.items()[i].record;
+                OperationReader ops(record.payload);
+                bool held = s.reader.waits(i);
+                for (Operation op; ops.next(&op);) {
+                    held = held || stuck[op.key[0] - 'a'];
+                }
+                if (random.chance(3)) {
+                    break; /* the batch failed for another reason */
+                }
+                if (held) {
+                    ck_assert(s.reader.hold(i));
+                    continue;
+                }
+                ck_assert(s.reader.done(i));
+                delivered++;
+                OperationReader again(record.payload);
+                for (Operation op; again.next(&op);) {
+                    uint64_t &before = last[std::string(op.key)];
+                    ck_assert_uint_lt(before, record.sequence);
+                    before = record.sequence;
+                }
+            }
+            if (random.chance(50)) {
+                ck_assert(s.reader.commit(&report));
+            }
+        }
+        ck_assert_uint_eq(delivered, sequence);
+    }
 }
 END_TEST
 
@@ -451,6 +597,9 @@ int main()
     tcase_add_test(t, not_done_comes_again);
     tcase_add_test(t, stuck_key_holds_only_its_own);
     tcase_add_test(t, items_at_hand_wait_for_a_held_one);
+    tcase_add_test(t, held_again_goes_on_where_it_was);
+    tcase_add_test(t, a_freed_key_is_not_passed_over);
+    tcase_add_test(t, order_over_many_tries);
     tcase_add_test(t, compacts_around_stuck_records);
     tcase_add_test(t, commits_without_compacting);
     tcase_add_test(t, corrupt_in_the_middle);
