@@ -1,12 +1,14 @@
 /*
  * Two writers and a drain on the real file system, killed with SIGKILL at
- * random moments, a few hundred times.  What a writer acknowledged over its
- * pipe is delivered by one of the drains; twice only what a killed drain had
+ * random moments, again and again: 10,000 processes, in several spools side by
+ * side, as most of the time is spent waiting.  What a writer acknowledged over
+ * its pipe is delivered by one of the drains; twice only what a killed drain had
  * sent and not marked yet.
  */
 
 #include <check.h>
 
+#include <poll.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -25,7 +27,17 @@ using namespace esputnik;
 
 namespace {
 
-constexpr int kRounds = 300;
+#if defined(__SANITIZE_ADDRESS__)
+constexpr unsigned kKills = 900;
+#else
+constexpr unsigned kKills = 10000;
+#endif
+
+constexpr unsigned kSpools = 4;
+constexpr unsigned kProcesses = 3; /* of a spool: two writers and a drain */
+constexpr unsigned kRounds = (kKills + kSpools * kProcesses - 1)
+                             / (kSpools * kProcesses);
+constexpr unsigned kLife = 1500; /* us at most, from the first word or so */
 
 /* What a drain says beside the sequences it has sent. */
 constexpr uint64_t kMarked = uint64_t{1} << 63; /* its commit() ended */
@@ -35,6 +47,14 @@ constexpr uint64_t kOdd = kMarked + 2;
 struct Child {
     pid_t pid = 0;
     int pipe = -1;
+};
+
+/* What a spool's process tells the test. */
+struct Totals {
+    unsigned killed;
+    size_t acknowledged;
+    size_t delivered;
+    size_t twice;
 };
 
 void tell(int fd, uint64_t word)
@@ -144,9 +164,20 @@ int finish(Child *c, F word)
     return status;
 }
 
-} // namespace
+/* One in four as it starts, the others in the midst of their work, however
+ * busy the machine is. */
+void kill_soon(const Child &c, Random *random)
+{
+    if (!random->chance(25)) {
+        struct pollfd word = {c.pipe, POLLIN, 0};
+        ck_assert_int_ge(poll(&word, 1, 100), 0);
+    }
+    usleep(static_cast<useconds_t>(random->below(kLife)));
+    ck_assert_int_eq(kill(c.pid, SIGKILL), 0);
+}
 
-START_TEST(killed)
+/* All rounds of one spool. */
+void run_spool(unsigned which, Totals *totals)
 {
     char dir[] = "/tmp/spool-kill-XXXXXX";
     ck_assert(mkdtemp(dir) != nullptr);
@@ -156,16 +187,15 @@ START_TEST(killed)
     SpoolShared *shared = new (p) SpoolShared;
     shared->init(1, 0, 0);
 
-    Random random(2024);
+    Random random(2024 + which);
     std::set<uint64_t> acknowledged;
     std::map<uint64_t, int> delivered;
     std::set<uint64_t> unmarked; /* sent by drains killed before a mark */
-    size_t killed = 0;
 
-    for (int round = 0; round <= kRounds; round++) {
+    for (unsigned round = 0; round <= kRounds; round++) {
         const bool last = round == kRounds;
-        Child children[3];
-        for (int i = 0; i < 2 && !last; i++) {
+        Child children[kProcesses];
+        for (unsigned i = 0; i < 2 && !last; i++) {
             const uint64_t seed = round * 2 + i;
             children[i] = start(
                 [&](int fd) { write_for_ever(dir, shared, fd, seed); });
@@ -174,18 +204,17 @@ START_TEST(killed)
             [&](int fd) { drain_for_ever(dir, shared, fd, last); });
 
         if (!last) {
-            for (Child &c : children) {
-                usleep(random.below(5000));
-                ck_assert_int_eq(kill(c.pid, SIGKILL), 0);
-                killed++;
+            for (const Child &c : children) {
+                kill_soon(c, &random);
             }
         }
 
-        for (int i = 0; i < 2 && !last; i++) {
+        for (unsigned i = 0; i < 2 && !last; i++) {
             const int status = finish(&children[i], [&](uint64_t sequence) {
                 acknowledged.insert(sequence);
             });
             ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+            totals->killed++;
         }
 
         std::set<uint64_t> fresh;
@@ -209,33 +238,70 @@ START_TEST(killed)
             ck_assert_int_eq(status, 0);
         } else {
             ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+            totals->killed++;
         }
         unmarked.insert(fresh.begin(), fresh.end());
     }
 
-    size_t twice = 0;
     for (uint64_t sequence : acknowledged) {
         ck_assert_msg(delivered.count(sequence) > 0, "%lu is lost",
                       (unsigned long) sequence);
     }
     for (const auto &entry : delivered) {
         if (entry.second > 1) {
-            twice++;
+            totals->twice++;
             ck_assert_msg(unmarked.count(entry.first) > 0,
                           "%lu again after its mark",
                           (unsigned long) entry.first);
         }
     }
-    printf("%zu processes killed, %zu records acknowledged, %zu delivered, "
-           "%zu of them twice\n",
-           killed, acknowledged.size(), delivered.size(), twice);
-    ck_assert_uint_ge(acknowledged.size(), kRounds);
+    totals->acknowledged = acknowledged.size();
+    totals->delivered = delivered.size();
     ck_assert(!shared->spooling());
 
     /* all is gone but a new segment's unfinished file now and then */
     ck_assert_int_eq(clean_spool(posix_files(), dir), 0);
     ck_assert_int_eq(rmdir(dir), 0);
     munmap(p, sizeof(SpoolShared));
+}
+
+} // namespace
+
+START_TEST(killed)
+{
+    void *p = mmap(nullptr, kSpools * sizeof(Totals), PROT_READ | PROT_WRITE,
+                   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    ck_assert(p != MAP_FAILED);
+    Totals *totals = static_cast<Totals *>(p);
+    pid_t pids[kSpools];
+
+    for (unsigned i = 0; i < kSpools; i++) {
+        pids[i] = fork();
+        ck_assert_int_ge(pids[i], 0);
+        if (pids[i] == 0) {
+            run_spool(i, &totals[i]);
+            _exit(0);
+        }
+    }
+
+    bool good = true;
+    Totals sum = {};
+    for (unsigned i = 0; i < kSpools; i++) {
+        int status;
+        ck_assert_int_eq(waitpid(pids[i], &status, 0), pids[i]);
+        good = good && status == 0;
+        sum.killed += totals[i].killed;
+        sum.acknowledged += totals[i].acknowledged;
+        sum.delivered += totals[i].delivered;
+        sum.twice += totals[i].twice;
+    }
+    printf("%u processes killed, %zu records acknowledged, %zu delivered, "
+           "%zu of them twice\n",
+           sum.killed, sum.acknowledged, sum.delivered, sum.twice);
+    ck_assert_msg(good, "one of the spools was wrong");
+    ck_assert_uint_ge(sum.killed, kKills);
+    ck_assert_uint_ge(sum.acknowledged, kKills / 4);
+    munmap(p, kSpools * sizeof(Totals));
 }
 END_TEST
 
