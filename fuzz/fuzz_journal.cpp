@@ -7,7 +7,8 @@
  * like records right, so that the fuzzer gets behind them; flag 2 says that the
  * writer lives; flag 4 makes the header's sum right,
  * flag 8 holds every other record back at first, flag 16 lets file operations fail
- * now and then, flag 32 says how much of the segment is synced.
+ * now and then, flag 32 says how much of the segment is synced.  The segment's
+ * bytes are read as a record's payload, too.
  */
 
 #include <cerrno>
@@ -170,6 +171,40 @@ void repair_records(Buffer *segment)
     }
 }
 
+/* What a reader sees of a payload is inside of it, and if it is sound, all of
+ * it. */
+void check_operations(std::string_view payload)
+{
+    OperationReader reader(payload);
+    size_t used = 0;
+    bool any = false, empty = false;
+    auto inside = [&](std::string_view s) {
+        check(s.data() >= payload.data()
+              && s.data() + s.size() <= payload.data() + payload.size());
+        used += s.size();
+    };
+
+    for (Operation op; reader.next(&op);) {
+        any = true;
+        empty = empty || op.values == 0;
+        inside(op.key);
+        used += kOperationOverhead;
+        for (OperationValue v; reader.value(&v);) {
+            inside(v.bytes);
+            inside(v.id);
+            used += kValueOverhead;
+        }
+    }
+    check(reader.malformed() || used == payload.size());
+    check(valid_operations(payload) == (any && !empty && !reader.malformed()));
+
+    /* values that nobody reads are skipped */
+    OperationReader skipping(payload);
+    for (Operation op; skipping.next(&op);) {
+    }
+    check(skipping.malformed() == reader.malformed());
+}
+
 } // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -191,6 +226,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     {
         return 0;
     }
+    check_operations({folder.segment.data(), folder.segment.size()});
     if (flags & 4) {
         repair_header(&folder.segment);
     }

@@ -4,7 +4,8 @@
  * What it holds against the parser: an independent recognizer (strict_json.h)
  * takes exactly the same bodies; every event's slice parses alone to the same
  * event; stopping at the first fault and going on agree about that fault; all
- * offsets are in the body; what is said about a fault is JSON.
+ * offsets are in the body; what is said about a fault is JSON; an allocation that
+ * fails is told, and the same parser then goes on.
  */
 
 #include <cstdint>
@@ -13,6 +14,7 @@
 #include <string>
 
 #include "esputnik_parser.h"
+#include "shortage.h"
 #include "strict_json.h"
 
 using namespace esputnik;
@@ -97,6 +99,26 @@ void check_slices(const Batch &batch, const ParseOptions &options)
     }
 }
 
+/* One of the first allocations fails; which, the body says. */
+void check_shortage(std::string_view body, const ParseOptions &options,
+                    ParseResult wanted)
+{
+    size_t allocations = 1;
+    for (const char c : body) {
+        allocations += static_cast<unsigned char>(c);
+    }
+    allocations = 1 + allocations % 8;
+
+    Parser poor;
+    ParseResult result;
+    {
+        const shortage::Shortage shortage(&allocations);
+        result = poor.parse(body.data(), body.size(), options);
+    }
+    CHECK(result == (allocations == 0 ? ParseResult::no_memory : wanted));
+    CHECK(poor.parse(body.data(), body.size(), options) == wanted);
+}
+
 } // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -117,6 +139,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     ParseResult result = parser.parse(bytes, size, open);
     CHECK(result != ParseResult::no_memory);
     CHECK((result == ParseResult::ok) == (valid && json.objects()));
+    check_shortage(body, open, result);
     if (result == ParseResult::ok) {
         CHECK(parser.batch().events.size() == json.elements());
         check_slices(parser.batch(), open);

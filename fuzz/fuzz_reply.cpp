@@ -18,65 +18,11 @@
 #include "esputnik_redis_error.h"
 #include "esputnik_redis_look.h"
 #include "esputnik_reply.h"
+#include "shortage.h"
 
 using namespace esputnik;
 using Result = ReplyDecoder::Result;
-
-namespace {
-
-/* How many allocations until one fails; 0: none does. */
-size_t failing = 0;
-
-bool fails()
-{
-    return failing > 0 && --failing == 0;
-}
-
-/* Lets allocations fail while it lives. */
-class Shortage {
-public:
-    explicit Shortage(size_t *left) : left_(left) { failing = *left; }
-    ~Shortage()
-    {
-        *left_ = failing;
-        failing = 0;
-    }
-
-private:
-    size_t *left_;
-};
-
-} // namespace
-
-#if __has_feature(address_sanitizer)
-#define REAL(name) __interceptor_##name
-#else
-#define REAL(name) __libc_##name
-#endif
-
-/* They stand before the real ones, also for hiredis, and pass on to them. */
-extern "C" {
-
-void *REAL(malloc)(size_t);
-void *REAL(calloc)(size_t, size_t);
-void *REAL(realloc)(void *, size_t);
-
-void *malloc(size_t size)
-{
-    return fails() ? nullptr : REAL(malloc)(size);
-}
-
-void *calloc(size_t n, size_t size)
-{
-    return fails() ? nullptr : REAL(calloc)(n, size);
-}
-
-void *realloc(void *p, size_t size)
-{
-    return fails() ? nullptr : REAL(realloc)(p, size);
-}
-
-} // extern "C"
+using shortage::Shortage;
 
 namespace {
 
@@ -138,6 +84,11 @@ void encode(const Reply &r, std::string_view wire, std::string *out,
         Reply child = r.first();
         for (size_t i = 0; i < r.elements(); i++, child = child.next()) {
             encode(child, wire, out, depth + 1);
+            if (i + 1 == r.elements()) {
+                check(r.at(i).type() == child.type()
+                          && r.at(i).integer() == child.integer(),
+                      "the last element");
+            }
         }
         break;
     }
@@ -163,6 +114,7 @@ void use(const Reply &r, RedisFacts *facts)
                   || redis_error_scope(e) == RedisScope::target,
               "what ends the link concerns the target");
     }
+    check(!r.is_status("OK") || r.text() == "OK", "a status");
     read_look(r, facts);
     for (const char *name : {facts->policy, facts->version}) {
         for (const char *p = name; *p; p++) {

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 #: fuzz [SECONDS [NAME ...]]   each target of fuzz/ that long (60), from its
 #:                   seeds and what earlier runs found; FUZZ_JOBS (1) at a time
-#: fuzz coverage [NAME ...]    the lines of the core that the seeds alone reach
+#: fuzz coverage [NAME ...]    the lines of the core that the seeds alone reach:
+#:                   of parser, reply decoder and journal 95 % at least
 set -euo pipefail
 shopt -s inherit_errexit nullglob
 
@@ -88,14 +89,10 @@ coverage() {
         objects+=(-object "$FUZZ/coverage/fuzz_$name")
     done
     "llvm-profdata-$version" merge -o "$profile" "$FUZZ"/coverage/*.profraw
-    # a name, then regions, functions, lines: of each all, missed, percent
-    "llvm-cov-$version" report -instr-profile="$profile" \
-        "${objects[@]:1}" src/core | awk '
-        BEGIN { printf "%-32s %8s %8s %8s\n", "file", "lines", "reached", "" }
-        sub(/.*\/esputnik_/, "esputnik_", $1) && $8 > $9 {
-            printf "%-32s %8d %8d %7d%%\n", $1, $8, $8 - $9,
-                100 * ($8 - $9) / $8
-        }'
+    "llvm-cov-$version" show -show-instantiations=false \
+        -instr-profile="$profile" "${objects[@]:1}" \
+        2>"$FUZZ/coverage/show.log" \
+        | perl tools/coverage.pl "${targets[@]}"
 }
 
 # --- fuzzing ------------------------------------------------------------------

@@ -167,6 +167,8 @@ part_valgrind() {
 }
 
 part_fuzz() {
+    title "lines that the seeds of the fuzz targets reach"
+    counted coverage "$BASH" tools/fuzz.sh coverage
     title "fuzz targets"
     FUZZ_JOBS=$JOBS counted fuzz "$BASH" tools/fuzz.sh 60
 }
