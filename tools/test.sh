@@ -4,6 +4,10 @@
 #:                   valgrind, and the fuzz targets; TEST_JOBS (2) at a time
 #: test unit|lint|server|asan|valgrind|fuzz [FILE.t ...]
 #:                   one part of it
+#: test long [FILE.t ...]
+#:                   the faults with the figures that are promised (TEST_LONG=1),
+#:                   one file at a time: takes its time, and is no part of the
+#:                   above
 set -euo pipefail
 shopt -s inherit_errexit nullglob globstar
 
@@ -164,6 +168,14 @@ part_valgrind() {
     export TEST_VALGRIND=1
     prove_files "${VALGRIND_FILES[@]}"
     unset TEST_VALGRIND
+}
+
+# 10,000 slow clients, 100,000 aborts, 1,000 killed workers …: each wants the
+# machine to itself.
+part_long() {
+    title "faults, with the promised figures"
+    use plain
+    TEST_LONG=1 TEST_JOBS=${TEST_JOBS:-1} prove_files t/faults/*.t
 }
 
 part_fuzz() {

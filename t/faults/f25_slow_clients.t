@@ -6,12 +6,14 @@ use lib "$FindBin::Bin/../lib";
 use Esputnik::Test;
 use Esputnik::Faults;
 
-my $slow = long(300, 8000);
+my $slow = long(300, 10_000);
 my $redis = redis();
-my $limit = slow(2);
+my $limit = slow(long(2, 30));    # long enough for all of them to be there at once
+
+# nginx closes idle connections when but a sixteenth is left of those it may have
 my $scene = scene(redis => $redis, workers => 1, modes => ['plain', 'spool_dedup'],
-                  connections => $slow + 200, main => 'worker_rlimit_nofile 20000;',
-                  each => 'esputnik_body_timeout ' . ms(2000) . ';');
+                  connections => int(1.2 * $slow) + 200, main => 'worker_rlimit_nofile 20000;',
+                  each => 'esputnik_body_timeout ' . int(1000 * $limit) . 'ms;');
 my $nginx = $scene->nginx;
 
 sub latencies
@@ -40,26 +42,49 @@ $scene->load;
 # nginx' own timeout counts between two bytes: these send one again and again
 my $bytes = Esputnik::Http->bytes(POST => '/plain', body => events(1 .. 5));
 my $half = length($bytes) / 2;
-my @slow = map {
-    my $c = $nginx->http;
-    $c->send_raw(substr $bytes, 0, $half);
-    { http => $c, start => time, sent => $half };
-} 1 .. $slow;
-my ($timeouts, $others, @late) = (0, 0);
-my $end = time + $limit + slow(2);
-while (@slow && time < $end) {
+my (@slow, @late);
+my ($timeouts, $others) = (0, 0);
+
+# Which of them have an answer, by one call for all.
+sub readable
+{
+    my $wanted = '';
+    vec($wanted, fileno $_->{http}{socket}, 1) = 1 for @slow;
+    select my $ready = $wanted, undef, undef, 0;
+    return $ready;
+}
+
+sub serve
+{
+    my $ready = readable();
     for my $s (splice @slow) {
         my $c = $s->{http};
-        if (IO::Select->new($c->{socket})->can_read(0)) {
+        if (vec $ready, fileno $c->{socket}, 1) {
             my $r = $c->response;
             $r->{status} == 408 ? $timeouts++ : $others++;
             push @late, time - $s->{start};
+            $c->close;
             next;
         }
         $c->send_raw(substr $bytes, $s->{sent}++, 1)
-            if $s->{sent} < length($bytes) - 20 && rand() < 0.2;
+            if $s->{sent} < length($bytes) - 20 && rand() < long(0.2, 0.01);
         push @slow, $s;
     }
+}
+
+if ($slow > 500) {    # more than the usual limit of open files
+    is(system('prlimit', '--pid', $$, '--nofile=' . ($slow + 1000)), 0, 'limits raised');
+}
+while (@slow < $slow && !@late) {
+    my $c = $nginx->http;
+    $c->send_raw(substr $bytes, 0, $half);
+    push @slow, { http => $c, start => time, sent => $half };
+    serve() if @slow % 200 == 0;
+}
+is(scalar @slow, $slow, 'all are there at once');
+my $end = time + $limit + slow(2);
+while (@slow && time < $end) {
+    serve();
     sleep 0.05;
 }
 is("$timeouts of $slow, others $others, left " . @slow, "$slow of $slow, others 0, left 0",
