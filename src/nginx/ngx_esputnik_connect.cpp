@@ -141,7 +141,7 @@ void Link::resolved(ngx_resolver_ctx_t *ctx)
  * back. */
 bool Link::try_another(std::string_view why)
 {
-    if (state_ < State::connecting || state_ == State::ready
+    if (held_ || state_ < State::connecting || state_ == State::ready
         || (state_ == State::greeting && kind_ == Kind::master)
         || ((ngx_exiting || ngx_terminate) && pipeline_.empty())
         || !addresses_.more())

@@ -114,8 +114,8 @@ bool Lengths::on_length(Op *op, Outcome outcome, const esputnik::Reply *reply,
         return true;
     }
 
-    /* what is no list is not full, and the next push tells what is wrong, but
-     * for a right that it needs not */
+    /* What is no list is not full: the next push tells what is wrong, except
+     * for a permission that a push does not need. */
     uint64_t length = 0;
     if (reply->is(esputnik::ReplyType::integer)) {
         length = static_cast<uint64_t>(reply->integer());
