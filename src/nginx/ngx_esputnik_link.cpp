@@ -12,8 +12,8 @@ namespace {
 
 /* A timer that fires so late says that the worker stood still, not Redis: what
  * was to be written just then gets a little more time. */
-constexpr ngx_msec_t kStall = 100;
-constexpr ngx_msec_t kGrace = 250;
+constexpr ngx_msec_t kStall = 200;
+constexpr ngx_msec_t kGrace = 200;
 
 bool passed(ngx_msec_t now, ngx_msec_t when)
 {
@@ -214,10 +214,12 @@ void Link::arm(ngx_msec_t when)
 {
     timer_event_.cancelable = 0;
 
-    if (timer_event_.timer_set
-        && static_cast<ngx_msec_int_t>(when - timer_event_.timer.key) >= 0)
-    {
-        return;
+    if (timer_event_.timer_set) {
+        if (static_cast<ngx_msec_int_t>(when - timer_event_.timer.key) >= 0) {
+            return;
+        }
+        /* nginx would not move it by less than 300 ms */
+        ngx_del_timer(&timer_event_);
     }
 
     const auto wait = static_cast<ngx_msec_int_t>(when - ngx_current_msec);
@@ -274,9 +276,10 @@ void Link::expire()
 
         } else if (passed(ngx_current_msec, next)) {
             /* Nothing at all came for as long as a request may wait: the peer
-             * is frozen or gone.  A slow one that answers keeps its link. */
+             * is frozen or gone.  A slow one that answers keeps its link.  What
+             * was not written waits for the next one, within its time. */
             down("Redis does not answer");
-            return;
+            more = false;
         }
     }
 
