@@ -93,7 +93,8 @@ public:
     bool sparse() const;
 
     /* Writes what is not delivered into a segment of its own and removes this
-     * one.  0 or -errno. */
+     * one.  0 or -errno; when only the removal failed, not done again: the next
+     * read() finds both and drops this one. */
     int compact(uint64_t *freed);
 
     /* Frees descriptors and memory.  When idle, nothing of them is needed
@@ -138,6 +139,7 @@ private:
     bool exhausted_ = false;
     bool sealed_ = false;  /* no writer */
     bool bounded_ = false; /* limit_ is what is synced */
+    bool replaced_ = false; /* by a segment that compact() has made */
 };
 
 } // namespace esputnik

@@ -23,7 +23,8 @@ constexpr size_t kWriteAtOnce = 256 * 1024;
 
 bool JournalSource::sparse() const
 {
-    return ours_ && loaded_ && sealed_ && exhausted_ && limit_ >= kWorthwhile
+    return ours_ && loaded_ && sealed_ && exhausted_ && !replaced_
+           && limit_ >= kWorthwhile
            && cursor_.delivered().bytes() >= limit_ / 2;
 }
 
@@ -127,10 +128,13 @@ int JournalSource::compact(uint64_t *freed)
     }
     files_->close(fd);
     if (rc < 0) {
-        files_->unlink(name);
+        const int undone = files_->unlink(name);
+        replaced_ = name == final.text && undone < 0 && undone != -ENOENT;
         return rc;
     }
 
+    /* from here on there are two: a third would deliver its records again */
+    replaced_ = true;
     const uint64_t before = limit_;
     park();
     rc = drop_file();

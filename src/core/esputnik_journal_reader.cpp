@@ -105,7 +105,8 @@ bool JournalReader::refresh()
     return drop_replaced();
 }
 
-/* After a crash between the two steps of a compaction. */
+/* After a crash, or a failure, between the two steps of a compaction: the name of
+ * the new segment may not be durable yet. */
 bool JournalReader::drop_replaced()
 {
     for (size_t i = 0; i < sources_.size(); i++) {
@@ -115,7 +116,10 @@ bool JournalReader::drop_replaced()
             continue;
         }
 
-        const int rc = old->remove(&freed_);
+        int rc = files_->fsync_dir(dir_.data());
+        if (rc == 0) {
+            rc = old->remove(&freed_);
+        }
         if (rc < 0) {
             return give_up(-rc);
         }

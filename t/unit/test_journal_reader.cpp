@@ -345,6 +345,111 @@ START_TEST(compacts_around_stuck_records)
 }
 END_TEST
 
+/* The disk fails when the compacted segment is to take the place of the old one:
+ * no second one is made, and what is stuck comes once. */
+START_TEST(compacts_once)
+{
+    for (const int failures : {1, 2, 5}) {
+        Spool s;
+        ck_assert(append(&s.writer, 1, "bad", "stuck"));
+        for (uint64_t i = 2; i <= 50; i++) {
+            ck_assert(append(&s.writer, i, "k", std::string(1000, 'x')));
+        }
+        s.writer.close();
+        int left = failures;
+        s.disk.fault = [&left](const char *operation) {
+            return std::string(operation) == "unlink" && left > 0 && left--
+                       ? -EIO
+                       : 0;
+        };
+
+        ck_assert(s.reader.read(UINT64_MAX, 100000) == ReadResult::records);
+        ck_assert(s.reader.hold(0));
+        for (size_t i = 1; i < s.reader.items().size(); i++) {
+            ck_assert(s.reader.done(i));
+        }
+        CommitReport report;
+        ck_assert(s.reader.read(UINT64_MAX, 100000) == ReadResult::waiting);
+        ck_assert(!s.reader.commit(&report));
+        for (int i = 0; i < 3; i++) {
+            (void) s.reader.commit(&report);
+            size_t segments = 0;
+            for (const std::string &name : s.disk.names()) {
+                segments += name.find(".seg") != name.npos;
+            }
+            ck_assert_uint_eq(segments, 2);
+        }
+
+        s.reader.release();
+        for (int i = 1; i < failures; i++) {
+            ck_assert(s.reader.read(UINT64_MAX, 1000) == ReadResult::failed);
+        }
+        same(drain(&s.reader), "1:stuck ");
+        ck_assert_uint_eq(s.disk.names().size(), 0);
+    }
+}
+END_TEST
+
+/* The same; that process is killed, and the power is cut while the next one sorts
+ * the two out. */
+START_TEST(compacts_durably)
+{
+    Spool s;
+    ck_assert(append(&s.writer, 1, "bad", "stuck"));
+    for (uint64_t i = 2; i <= 50; i++) {
+        ck_assert(append(&s.writer, i, "k", std::string(1000, 'x')));
+    }
+    s.writer.close();
+
+    /* the new segment has its name, which is not durable */
+    std::string failing;
+    s.disk.fault = [&failing](const char *operation) {
+        if (std::string(operation) == "rename") {
+            failing = "fsync_dir";
+        } else if (operation == failing) {
+            failing = failing == "fsync_dir" ? "unlink" : "";
+            return -EIO;
+        }
+        return 0;
+    };
+    ck_assert(s.reader.read(UINT64_MAX, 100000) == ReadResult::records);
+    ck_assert(s.reader.hold(0));
+    for (size_t i = 1; i < s.reader.items().size(); i++) {
+        ck_assert(s.reader.done(i));
+    }
+    CommitReport report;
+    ck_assert(s.reader.read(UINT64_MAX, 100000) == ReadResult::waiting);
+    ck_assert(!s.reader.commit(&report));
+    ck_assert_uint_eq(s.disk.names().size(), 2);
+
+    size_t cuts = 0;
+    bool delivered = false;
+    s.process.kill();
+    s.disk.fault = nullptr;
+    s.disk.changed = [&] {
+        /* until it is delivered */
+        for (uint64_t seed = 0; seed < 20 && !delivered; seed++) {
+            Random random(seed + 100 * cuts);
+            SpoolDisk after = s.disk.power_cut(&random);
+            SpoolProcess process(&after, 9);
+            JournalReader reader;
+            ck_assert(reader.init(&process, kDir, kTarget, nullptr));
+            const std::string found = drain(&reader);
+            ck_assert_msg(found.find("1:stuck ") != found.npos, "it is lost");
+        }
+        cuts++;
+    };
+    SpoolProcess process(&s.disk, 2);
+    JournalReader next;
+    ck_assert(next.init(&process, kDir, kTarget, nullptr));
+    ck_assert(next.read(UINT64_MAX, 1000) == ReadResult::records);
+    ck_assert_uint_ge(cuts, 2);
+    delivered = true;
+    same(drain(&next), "1:stuck ");
+    s.disk.changed = nullptr;
+}
+END_TEST
+
 /* At the end of a worker there is time for marks only. */
 START_TEST(commits_without_compacting)
 {
@@ -601,6 +706,8 @@ int main()
     tcase_add_test(t, a_freed_key_is_not_passed_over);
     tcase_add_test(t, order_over_many_tries);
     tcase_add_test(t, compacts_around_stuck_records);
+    tcase_add_test(t, compacts_once);
+    tcase_add_test(t, compacts_durably);
     tcase_add_test(t, commits_without_compacting);
     tcase_add_test(t, corrupt_in_the_middle);
     tcase_add_test(t, corrupt_last_record_of_a_closed_segment);
