@@ -9,7 +9,7 @@ namespace ngx_esputnik {
 
 namespace {
 
-constexpr ngx_msec_t kDoubt = 500;  /* before a confirmation is asked for again */
+constexpr ngx_msec_t kDoubt = 500;  /* before a question is asked again */
 
 } // namespace
 

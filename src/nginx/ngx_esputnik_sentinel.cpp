@@ -358,9 +358,10 @@ void Sentinel::lost(Link *link, ngx_msec_t lasted)
 
     if (quick_ > 1) {
         /* a server that is a master and drops its links again */
-        const ngx_msec_t ms = esputnik::SentinelFollower::kFirstWait << ngx_min(quick_, 4);
+        using Follower = esputnik::SentinelFollower;
+        const ngx_msec_t ms = Follower::kFirstWait << ngx_min(quick_, 4);
         calming_ = true;
-        pause(ngx_min(ms, esputnik::SentinelFollower::kLongestWait), link->refusal());
+        pause(ngx_min(ms, Follower::kLongestWait), link->refusal());
         return;
     }
 
