@@ -18,7 +18,7 @@ constexpr ngx_msec_t kLook = 1000;        /* ms: another worker may have gone */
 constexpr unsigned kLooksToSweep = 5;     /* where the folder holds something */
 constexpr unsigned kLooksToFind = 10;     /* where nothing is known of */
 constexpr ngx_msec_t kSoon = 5;           /* ms: a record is still being added */
-constexpr ngx_msec_t kHold = 2000;        /* ms between tries of a stuck key */
+constexpr ngx_msec_t kHeld = 500;         /* ms between looks while some wait */
 
 } // namespace
 
@@ -33,6 +33,8 @@ Drain::Drain(Spool *spool) : spool_(spool)
     timer_.handler = on_timer;
     timer_.log = spool->conf()->target->log;
     timer_.cancelable = 1;
+
+    lengths_ = {{on_length, nullptr, 0, 0, nullptr}, this};
 }
 
 Drain *Drain::make(Spool *spool, ngx_pool_t *pool)
@@ -65,6 +67,9 @@ Drain::~Drain()
     }
     if (delivery_ != nullptr) {
         delivery_->abandon();
+    }
+    if (lengths_.op.link != nullptr) {
+        lengths_.op.link->cancel(&lengths_.op);
     }
     if (state_ == State::reading) {
         settle();  /* the thread is done, and found() has not been called */
@@ -137,6 +142,7 @@ void Drain::run()
         return;
 
     case State::reading:
+    case State::asking:
     case State::sending:
         return;
     }
@@ -165,7 +171,7 @@ void Drain::read_more()
     leaving_ = ngx_exiting || ngx_terminate;
     ticket_ = spool_->shared().begin_read(now_us());
     release_ = reader_ != nullptr && reader_->holds()
-               && ngx_current_msec - held_at_ >= kHold;
+               && ngx_current_msec - held_at_ >= held_for_;
     if (release_) {
         held_at_ = ngx_current_msec;
     }
@@ -317,7 +323,7 @@ void Drain::found()
         }
         spool_->conf()->shared->oldest_ms = reader_->items()[0].record.time_ms;
         state_ = State::sending;
-        next_ = 0;
+        next_ = asked_ = 0;
         send();
         return;
 
@@ -349,7 +355,13 @@ void Drain::found()
 
     case Found::later:
         if (reader_->holds()) {
-            pause(kHold / 4);
+            if (trying_) {
+                /* many keys in a long journal: not all the time */
+                trying_ = false;
+                held_for_ = ngx_max(held_for_,
+                                    4 * (ngx_current_msec - held_at_));
+            }
+            pause(kHeld);
         } else {
             /* of another zone, and ahead of this clock */
             pause(spool_->spooling() ? kSoon : kLook);

@@ -3,7 +3,10 @@
  * drain lock, reads in a thread, sends one atomic batch, marks it as
  * delivered, and goes on.
  *
- *     idle -> reading -> sending -> reading … -> idle
+ *     idle -> reading -> (asking) -> sending -> reading … -> idle
+ *
+ * A record whose keys are stuck, or whose list is full, is held back with all
+ * that comes behind it for the same keys; the others go on.
  *
  * What is read and not yet marked when this worker is killed is sent again by
  * the next one.  A worker that ends marks what Redis has said that it has; only
@@ -37,7 +40,7 @@ public:
     void wake();
 
 private:
-    enum class State : uint8_t { idle, reading, sending, holding };
+    enum class State : uint8_t { idle, reading, asking, sending, holding };
 
     /* What the thread found. */
     enum class Found : uint8_t { records, empty, later, busy, failed };
@@ -49,6 +52,9 @@ private:
     static void on_timer(ngx_event_t *ev) noexcept;
     static void on_delivered(void *owner, const Delivery::Verdict &verdict)
         noexcept;
+    static bool on_length(Op *op, Outcome outcome,
+                          const esputnik::Reply *reply, bool last,
+                          std::string_view why) noexcept;
 
     void run();
     bool sweep_due();
@@ -64,12 +70,22 @@ private:
     bool plan_record(const esputnik::JournalReader::Item &item,
                      esputnik::PushPlan &plan, bool first);
     static int slot_of(const esputnik::JournalReader::Item &item);
-    bool has_room(const esputnik::JournalReader::Item &item,
-                  size_t events) const;
-    void note_length(const esputnik::PushCounts &counts);
-    bool any_list_full(const esputnik::PushPlan &plan, Target *target) const;
     void delivered(const Delivery::Verdict &verdict);
     void stuck(const Delivery::Verdict &verdict);
+    bool hold(ngx_msec_t time);
+    void try_later();
+    void waits_for(std::string_view why);
+
+    /* esputnik_max_length: ngx_esputnik_drain_room.cpp */
+    bool bounded(const esputnik::JournalReader::Item &item) const;
+    bool has_room(const esputnik::JournalReader::Item &item,
+                  size_t events) const;
+    bool may_take(const esputnik::JournalReader::Item &item) const;
+    void note_room(std::string_view key, uint64_t length);
+    void ask();
+    bool take_length(const esputnik::Reply &reply);
+    void answered();
+
     void pause(ngx_msec_t ms);
     void report();
     void leave();
@@ -93,12 +109,20 @@ private:
     size_t next_ = 0;              /* of the reader's items */
     size_t batch_ = 0;             /* how many are under way */
     bool single_ = false;          /* one record at a time: one is stuck */
-    esputnik::Buffer room_key_;    /* the list that the last batch was for */
-    uint64_t room_ = 0;            /* events that it may take (max_length) */
+    bool lists_ = false;           /* the batch is for lists, not streams */
     unsigned looks_ = 0;           /* since the folder was read last */
     ngx_msec_t held_at_ = 0;
+    ngx_msec_t held_for_ = 0;      /* until what is held is tried again */
+    bool trying_ = false;          /* not all that was held is looked at yet */
     ngx_msec_t delay_ = 0;
     Delivery *delivery_ = nullptr;
+
+    OwnedOp<Drain> lengths_;       /* what is asked of the next record's lists */
+    bool full_ = false;            /* one of them is */
+    size_t asked_ = 0;             /* of the reader's items: all before it were
+                                      asked about, or needed not */
+    esputnik::Buffer room_key_;    /* the list that Redis told of last */
+    uint64_t room_ = 0;            /* events that it may take */
 
     LogLimit log_limit_{10};
     ngx_event_t timer_;

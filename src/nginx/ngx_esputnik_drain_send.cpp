@@ -16,6 +16,7 @@ namespace {
 constexpr ngx_msec_t kFirstDelay = 20;    /* ms, doubling, after a fault */
 constexpr ngx_msec_t kLongestDelay = 500;
 constexpr ngx_msec_t kNoMemory = 1000;    /* ms before the next try */
+constexpr ngx_msec_t kStuck = 2000;       /* the same of a stuck key */
 
 esputnik::PushOp op_of(esputnik::OperationKind kind)
 {
@@ -79,23 +80,6 @@ bool Drain::plan_record(const esputnik::JournalReader::Item &item,
     return true;
 }
 
-/* All of it is for the list that the last reply told the length of, and that
- * has room for it. */
-bool Drain::has_room(const esputnik::JournalReader::Item &item,
-                     size_t events) const
-{
-    const std::string_view key(room_key_.data(), room_key_.size());
-    esputnik::OperationReader ops(item.record.payload);
-    esputnik::Operation op;
-
-    while (ops.next(&op)) {
-        if (op.key != key) {
-            return false;
-        }
-    }
-    return events + item.record.events <= room_;
-}
-
 /* The slot of all of a record's lists; -1 when they have several. */
 int Drain::slot_of(const esputnik::JournalReader::Item &item)
 {
@@ -114,14 +98,15 @@ int Drain::slot_of(const esputnik::JournalReader::Item &item)
 }
 
 /* How many records, from next_ on, make one atomic command.  With
- * esputnik_max_length one is enough where nothing is known of its list: its
- * reply tells.  In a cluster a batch is of one slot: of several some could fail
- * and be sent again, time after time, with those that had been stored. */
+ * esputnik_max_length they are all for one list, and no more than it has room
+ * for, but that the first one is whole.  In a cluster a batch is of one slot:
+ * of several some could fail and be sent again, time after time, with those
+ * that had been stored. */
 size_t Drain::plan_batch(esputnik::PushPlan &plan, bool *good)
 {
     const auto &items = reader_->items();
-    const bool bounded = spool_->conf()->max_length != 0;
-    const bool one = single_ || (bounded && !has_room(items[next_], 0));
+    const bool limited = bounded(items[next_]);
+    const bool one = single_ || (limited && !has_room(items[next_], 0));
     const size_t most = one ? next_ + 1 : items.size();
     const bool cluster = spool_->conf()->target->cluster != 0;
     const int slot = cluster ? slot_of(items[next_]) : 0;
@@ -129,7 +114,7 @@ size_t Drain::plan_batch(esputnik::PushPlan &plan, bool *good)
 
     while (i < most) {
         const size_t events = i == next_ ? 0 : plan.events();
-        if (i != next_ && bounded && !has_room(items[i], events)) {
+        if (i != next_ && limited && !has_room(items[i], events)) {
             break;
         }
         if (i != next_ && reader_->waits(i)) {
@@ -149,41 +134,9 @@ size_t Drain::plan_batch(esputnik::PushPlan &plan, bool *good)
         i++;
     }
 
+    lists_ = plan.options().op != esputnik::PushOp::xadd;
     *good = plan.finish();
     return i - next_;
-}
-
-void Drain::note_length(const esputnik::PushCounts &counts)
-{
-    const SpoolConf *conf = spool_->conf();
-
-    Target::of(conf->target)
-        ->note_length(counts.longest, counts.length, conf->max_length);
-
-    room_key_.clear();
-    room_ = 0;
-    if (counts.length < conf->max_length
-        && room_key_.append(counts.longest.data(), counts.longest.size()))
-    {
-        room_ = conf->max_length - counts.length;
-    }
-}
-
-/* esputnik_max_length holds for what comes from the spool as well. */
-bool Drain::any_list_full(const esputnik::PushPlan &plan, Target *target) const
-{
-    const SpoolConf *conf = spool_->conf();
-    bool full = false;
-
-    for (size_t part = 0; conf->max_length != 0 && part < plan.parts(); part++)
-    {
-        plan.each(part, [&](std::string_view key, std::string_view,
-                            std::string_view) {
-            full = full || target->list_full(key, conf->max_length,
-                                             conf->target->timeout);
-        });
-    }
-    return full;
 }
 
 /* Over items whose keys have been held since they were read. */
@@ -214,6 +167,11 @@ void Drain::send()
         return;
     }
 
+    if (!may_take(reader_->items()[next_])) {
+        ask();
+        return;
+    }
+
     Target *target = Target::of(conf->target);
     delivery_ = target != nullptr ? Delivery::take() : nullptr;
 
@@ -229,14 +187,6 @@ void Drain::send()
         }
         state_ = State::holding;
         pause(kNoMemory);
-        return;
-    }
-
-    if (any_list_full(delivery_->plan(), target)) {
-        delivery_->drop();
-        delivery_ = nullptr;
-        state_ = State::holding;
-        pause(kLongestDelay);
         return;
     }
 
@@ -269,7 +219,12 @@ void Drain::delivered(const Delivery::Verdict &verdict)
 
     delay_ = 0;
     count::list_length(spool_->conf()->target, verdict.counts.length);
-    note_length(verdict.counts);
+    if (lists_) {
+        Target::of(spool_->conf()->target)
+            ->note_length(verdict.counts.longest, verdict.counts.length,
+                          spool_->conf()->max_length);
+        note_room(verdict.counts.longest, verdict.counts.length);
+    }
     for (size_t i = 0; i < batch_; i++) {
         (void) reader_->done(next_ + i);
     }
@@ -283,12 +238,7 @@ void Drain::stuck(const Delivery::Verdict &verdict)
         verdict.end == Delivery::End::refused
         && redis_error_scope(verdict.error) != esputnik::RedisScope::target;
 
-    ngx_str_t why = str(verdict.why);
-    if (log_limit_.pass(verdict.why)) {
-        ngx_log_error(NGX_LOG_WARN, spool_->conf()->target->log, 0,
-                      "esputnik: spool \"%V\" waits: %V",
-                      &spool_->conf()->folder->path, &why);
-    }
+    waits_for(verdict.why);
 
     if (own_fault && batch_ > 1) {
         single_ = true;   /* find the one that it is */
@@ -296,21 +246,51 @@ void Drain::stuck(const Delivery::Verdict &verdict)
         return;
     }
 
-    if (own_fault) {
-        /* its key is held back, and all others go on */
-        if (!reader_->holds()) {
-            held_at_ = ngx_current_msec;
-        }
-        if (reader_->hold(next_)) {
-            next_++;
-            send();
-            return;
-        }
+    if (own_fault && hold(kStuck)) {
+        send();
+        return;
     }
 
+    try_later();
+}
+
+/* The keys of the next record are held back for a time, and all others go
+ * on; false when memory is short. */
+bool Drain::hold(ngx_msec_t time)
+{
+    if (!reader_->holds()) {
+        held_at_ = ngx_current_msec;
+        held_for_ = time;
+        trying_ = true;
+    }
+    held_for_ = ngx_min(held_for_, time);
+
+    if (!reader_->hold(next_)) {
+        return false;
+    }
+    next_++;
+    return true;
+}
+
+/* Nothing can be sent now; what was known of lists may be wrong by then. */
+void Drain::try_later()
+{
+    asked_ = 0;
+    room_ = 0;
     delay_ = ngx_min(ngx_max(delay_ * 2, kFirstDelay), kLongestDelay);
     state_ = State::holding;
     pause(delay_);
+}
+
+void Drain::waits_for(std::string_view why)
+{
+    const ngx_str_t text = str(why);
+
+    if (log_limit_.pass(why)) {
+        ngx_log_error(NGX_LOG_WARN, spool_->conf()->target->log, 0,
+                      "esputnik: spool \"%V\" waits: %V",
+                      &spool_->conf()->folder->path, &text);
+    }
 }
 
 } // namespace ngx_esputnik

@@ -54,13 +54,6 @@ public:
         lengths_.note(key, length, max);
     }
 
-    /* … whether it may take no more, for one who comes again … */
-    bool list_full(std::string_view key, uint64_t max, ngx_msec_t timeout)
-    {
-        std::string_view why;
-        return lengths_.room(key, max, timeout, nullptr, &why) != Room::yes;
-    }
-
     /* … and all about it. */
     Lengths &lengths() { return lengths_; }
 
