@@ -145,6 +145,33 @@ bad('locations', 'esputnik_spool', qr/expected the same max_size/,
     isnt(($nginx->test)[0], 0, 'nor which of two servers of one name it is for');
 }
 
+# nor which location's, and one drain serves all
+for (['esputnik_ack', ['memory', 'replicas=1', 'replicas=2', 'aof']],
+     ['esputnik_max_length', ['off', '5', '6']]) {
+    my ($name, $values) = @$_;
+    my $of = sub { my ($uri, $rest) = @_; return "location $uri { $pass $rest }\n" };
+    my $spool = "esputnik_spool $prefix/s;";
+    for my $i (0 .. $#$values) {
+        my $a = $of->('/a', "$spool $name $values->[$i];");
+        my $other = "$name $values->[$i - 1];";
+        good('locations', $a . $of->('/b', "$spool $name $values->[$i];"),
+             $a . $of->('/b', "esputnik_spool $prefix/t; $other"), $a . $of->('/b', $other));
+        bad('locations', $name, qr/expected the same in all of them, or another folder/,
+            $a . $of->('/b', "$spool $other"));
+    }
+    bad('locations', $name, $expected, $of->('/a', $spool) . $of->('/b', "$spool $name $values->[1];"),
+        $of->('/a', "$spool $name $values->[1];") . $of->('/b', $spool));
+    good('locations', $of->('/a', $spool) . $of->('/b', "$spool $name $values->[0];"));
+}
+# streams have no length
+{
+    my $of = sub { my ($uri, $rest) = @_; return "location $uri { $pass esputnik_spool $prefix/s; $rest }\n" };
+    my $stream = $of->('/stream', 'esputnik_push xadd;');
+    my ($five, $six) = map { $of->("/$_", "esputnik_max_length $_;") } 5, 6;
+    good('locations', "$stream$five", "$five$stream", "$five$stream" . $of->('/b', 'esputnik_max_length 5;'));
+    bad('locations', 'esputnik_max_length', $expected, "$stream$five$six", "$five$stream$six");
+}
+
 bad('location', 'esputnik_max_length', $expected, 'esputnik_max_length 5; esputnik_push xadd;');
 good('locations', "esputnik_max_length 5; location / { $pass esputnik_push xadd; esputnik_max_length off; }");
 {

@@ -270,11 +270,26 @@ SpoolFolderConf *add_folder(ngx_conf_t *cf, MainConf *main,
     return folder;
 }
 
-/* One drain delivers what all locations of a folder and a target have
- * spooled, so they have to agree on how. */
-bool goes_with(ngx_conf_t *cf, const SpoolConf *spool, const LocConf *conf)
+bool differs(ngx_conf_t *cf, const SpoolConf *spool, const char *directive)
 {
-    /* which of them has spooled a record, nothing in it says */
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "\"%s\" differs between locations that share "
+                       "\"esputnik_spool\" \"%V\" and redis \"%V\", expected "
+                       "the same in all of them, or another folder",
+                       directive, &spool->folder->path, &spool->target->name);
+    return false;
+}
+
+/* Streams have no esputnik_max_length, and are not concerned. */
+bool pushes_to_lists(const LocConf *conf)
+{
+    return conf->push != static_cast<ngx_uint_t>(Push::xadd);
+}
+
+/* One drain delivers what all locations of a folder and a target have
+ * spooled, and nothing in a record says whose it is: they have to agree. */
+bool goes_with(ngx_conf_t *cf, SpoolConf *spool, const LocConf *conf)
+{
     if (!same_login(spool->target, conf->target)) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"esputnik_spool\" \"%V\" has events for redis "
@@ -283,6 +298,20 @@ bool goes_with(ngx_conf_t *cf, const SpoolConf *spool, const LocConf *conf)
                            "folder",
                            &spool->folder->path, &spool->target->name);
         return false;
+    }
+
+    if (spool->ack.mode != conf->ack.mode
+        || spool->ack.replicas != conf->ack.replicas)
+    {
+        return differs(cf, spool, "esputnik_ack");
+    }
+
+    if (pushes_to_lists(conf)) {
+        if (spool->lists && spool->max_length != conf->max_length) {
+            return differs(cf, spool, "esputnik_max_length");
+        }
+        spool->lists = true;
+        spool->max_length = conf->max_length;
     }
     return true;
 }
@@ -398,6 +427,7 @@ SpoolConf *spool_conf(ngx_conf_t *cf, MainConf *main, const LocConf *conf)
     spool->target = conf->target;
     spool->ack = conf->ack;
     spool->max_length = conf->max_length;
+    spool->lists = pushes_to_lists(conf);
     spool->threads = ngx_thread_pool_add(cf, nullptr);
     if (spool->threads == nullptr) {
         return nullptr;

@@ -31,6 +31,8 @@ struct SpoolConf {
     TargetConf *target;
     esputnik::Ack ack;         /* before a record is taken off */
     ngx_uint_t max_length;
+    bool lists;                /* a location pushes to lists, for which
+                                  max_length is */
     ngx_thread_pool_t *threads;
     SharedSpool *shared;
     Spool *runtime;            /* this worker's */
