@@ -227,4 +227,31 @@ for my $uri ('/fake/wait', '/fake/aof') {
     }
 }
 
+# The drain asks again, behind a group that is being confirmed, and the connection
+# is lost: the next one, perhaps to another server, has nothing of it, and is not
+# asked but given it.
+
+my $moving = fake_redis(on => {
+    WAIT => sub {
+        my ($c) = @_;
+        return $c->close if $c->number == 1;
+        return $c->send(":2\r\n") if $c->number > 2;
+        return $c->send(":0\r\n") if $c->seen('WAIT') == 1;
+        sleep 1.2;
+        $c->close;
+    },
+});
+my $asks = nginx(vars => { URL => $moving->url }, server => <<'END');
+esputnik_timeout 5s;
+esputnik_ack replicas=2;
+location = /drained { esputnik_pass %%URL%%; esputnik_key drained; esputnik_spool %%PREFIX%%/spool; }
+location = /beside { esputnik_pass %%URL%%; esputnik_key beside; }
+END
+is($asks->post('/drained', events(1))->{body}, '{"accepted":1,"spooled":true}', 'a lost confirmation: spooled');
+ok(wait_for(sub { grep { $_->[0] == 2 } $moving->commands('WAIT') }, slow(5)), 'the drain asks, in vain');
+is($asks->post('/beside', events(2))->{status}, 503, 'another group is under way when the connection is lost');
+ok(wait_for(sub { !segments($asks->prefix . '/spool') }, slow(25), 0.05), 'the drain ends');
+is(join(' ', map { $_->[0] } grep { $_->[2] eq 'drained' } $moving->commands('RPUSH')), '1 2 3',
+   'what another connection has stored is stored again, not asked about');
+
 finish();

@@ -29,6 +29,20 @@ void Link::forget(uint64_t until, Outcome outcome, std::string_view why)
  * at once on a new one, which has written nothing. */
 void Link::forget_questions(uint64_t from, std::string_view why)
 {
+    ngx_queue_t *next;
+    for (ngx_queue_t *q = ngx_queue_head(&questions_);
+         q != ngx_queue_sentinel(&questions_); q = next)
+    {
+        auto *c = ngx_queue_data(q, Confirmation, queue);
+        next = ngx_queue_next(q);
+
+        if (c->op.confirms->link == nullptr) {
+            cancel(c);
+            (void) c->op.done(&c->op, Outcome::unknown, nullptr, true, why);
+            next = ngx_queue_head(&questions_);  /* done() may change it */
+        }
+    }
+
     for (uint64_t n = from; n < pipeline_.last(); n++) {
         if (n < pipeline_.first()) {
             continue;
