@@ -10,6 +10,7 @@ namespace {
 
 constexpr size_t kStock = 64;
 constexpr size_t kStockEvents = 256;  /* a huge plan's memory is not kept */
+constexpr ngx_msec_t kPatience = 600000;
 
 Delivery *stock;
 size_t stock_size;
@@ -219,8 +220,9 @@ void Delivery::send_part(Part *part)
     part->ask = false;
     part->link = link_ = link;
 
-    char *out = link->send(&part->op, asking.size() + size, replies,
-                           static_cast<ngx_msec_t>(left));
+    const ngx_msec_t time = reply_time(link, static_cast<ngx_msec_t>(left));
+
+    char *out = link->send(&part->op, asking.size() + size, replies, time);
     if (out == nullptr) {
         fail(End::not_sent, link->refusal());
         close(part);
@@ -232,7 +234,15 @@ void Delivery::send_part(Part *part)
         out += asking.size();
     }
     (void) plan_.write(part->index, part->form, out);
-    ask_ack(part, static_cast<ngx_msec_t>(left));
+    ask_ack(part, time);
+}
+
+/* A link that is silent for esputnik_timeout is left, so that a reply for which
+ * there is patience comes, or the connection ends.  What is not on its way yet
+ * need not wait for that. */
+ngx_msec_t Delivery::reply_time(const Link *link, ngx_msec_t left) const
+{
+    return patient_ && link->state() == Link::State::ready ? kPatience : left;
 }
 
 void Delivery::ask_ack(Part *part, ngx_msec_t timeout)
@@ -262,7 +272,7 @@ void Delivery::ask_again(Part *part)
         return;
     }
     part->way = Way::stored;
-    ask_ack(part, timeout_);
+    ask_ack(part, reply_time(part->link, timeout_));
 }
 
 /* For the parts that wait. */

@@ -53,9 +53,10 @@ public:
     bool send(Target *target, const esputnik::Ack &ack, ngx_msec_t timeout,
               void *owner, Done done);
 
-    /* For the next send(): what is stored and not confirmed is asked about
-     * again for as long as its connection lasts, instead of being told as weak.
-     * The worker's shutdown ends it. */
+    /* For the next send(): the replies to what is sent are waited for as long
+     * as its connection lasts, for to send it again would be to store it twice;
+     * and what is stored and not confirmed is asked about again, instead of
+     * being told as weak.  The worker's shutdown ends the latter. */
     void be_patient() { patient_ = true; }
 
     Verdict verdict() const;
@@ -127,6 +128,7 @@ private:
     void leave_ack(Part *part);
     void ask_again(Part *part);
     void send_part(Part *part);
+    ngx_msec_t reply_time(const Link *link, ngx_msec_t left) const;
     Link *link_for(Part *part);
     void arm();
     void rest();

@@ -44,6 +44,9 @@ bool Delivery::on_reply(Op *op, Outcome outcome, const esputnik::Reply *reply,
         switch (part->way) {
         case Way::again:
             d->leave_ack(part);
+            if (d->patient_) {
+                d->deadline_ = ngx_current_msec + d->timeout_;
+            }
             d->send_part(part);
             break;
         case Way::pause:
