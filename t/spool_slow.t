@@ -16,6 +16,7 @@ my $fake = fake_redis(on => {
             return $c->send($c->push_reply($words));
         }
         return $c->send("-LOADING x\r\n") if $c->mode eq 'loading';
+        return sleep 2 if $c->mode eq 'silent';
         $c->{fake}->_note(taken => join(' ', map { /"contactId":(\d+)/g } @$words) . "\n");
         $c->send($c->push_reply($words));
     },
@@ -50,5 +51,21 @@ ok(wait_for(sub { !segments($nginx->prefix . '/spool') && !grep({ !defined } (ta
 sleep SLOW;
 my @taken = taken();
 is(join(' ', @taken[$before .. $#taken]), '101 102 103', 'in order, and none of it twice');
+
+# one that falls silent is left all the same, while nothing else is under way
+
+direct_again($nginx, '/hook', 'direct');
+$before = () = taken();
+$fake->mode('loading');
+spooled($nginx->post('/hook', events($_)), 1, "event $_") for 111 .. 113;
+sleep 1;
+my $mark = $nginx->mark;
+$fake->mode('silent');
+ok(wait_for(sub { $nginx->log_lines(qr/spool .* waits: Redis does not answer/, $mark) }, slow(3), 0.05),
+   'a silent Redis is left');
+$fake->mode('');
+direct_again($nginx, '/hook', 'then direct');
+@taken = taken();
+is(join(' ', grep { $_ > 100 } @taken[$before .. $#taken]), '111 112 113', 'in order, once');
 
 finish();

@@ -162,7 +162,8 @@ char *Link::send(Op *op, size_t size, uint32_t replies, ngx_msec_t timeout)
         op->confirms = nullptr;
     }
 
-    arm(deadline);
+    /* a peer that falls silent is found out before a long deadline */
+    arm(ngx_current_msec + ngx_min(timeout, target_->conf()->timeout));
 
     if (connection_ != nullptr) {
         connection_->idle = 0;
