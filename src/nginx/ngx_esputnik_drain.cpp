@@ -341,7 +341,7 @@ void Drain::found()
                           &spool_->conf()->folder->path,
                           &spool_->conf()->target->name);
         }
-        single_ = false;
+        most_ = kMostRecords;
         room_ = 0;  /* the direct way goes to the same list */
         if (commit_.error == 0) {
             let_go();

@@ -45,6 +45,9 @@ private:
     /* What the thread found. */
     enum class Found : uint8_t { records, empty, later, busy, failed };
 
+    /* More than one read has. */
+    static constexpr size_t kMostRecords = 64 * 1024;
+
     explicit Drain(Spool *spool);
 
     static void read(void *data, ngx_log_t *log) noexcept;
@@ -108,7 +111,8 @@ private:
 
     size_t next_ = 0;              /* of the reader's items */
     size_t batch_ = 0;             /* how many are under way */
-    bool single_ = false;          /* one record at a time: one is stuck */
+    size_t most_ = kMostRecords;   /* in a batch; one more with each that is
+                                      stored */
     bool lists_ = false;           /* the batch is for lists, not streams */
     unsigned looks_ = 0;           /* since the folder was read last */
     ngx_msec_t held_at_ = 0;

@@ -106,8 +106,8 @@ size_t Drain::plan_batch(esputnik::PushPlan &plan, bool *good)
 {
     const auto &items = reader_->items();
     const bool limited = bounded(items[next_]);
-    const bool one = single_ || (limited && !has_room(items[next_], 0));
-    const size_t most = one ? next_ + 1 : items.size();
+    const bool one = limited && !has_room(items[next_], 0);
+    const size_t most = ngx_min(next_ + (one ? 1 : most_), items.size());
     const bool cluster = spool_->conf()->target->cluster != 0;
     const int slot = cluster ? slot_of(items[next_]) : 0;
     size_t i = next_;
@@ -218,6 +218,7 @@ void Drain::delivered(const Delivery::Verdict &verdict)
     }
 
     delay_ = 0;
+    most_ = ngx_min(most_ + 1, kMostRecords);
     count::list_length(spool_->conf()->target, verdict.counts.length);
     if (lists_) {
         Target::of(spool_->conf()->target)
@@ -241,7 +242,7 @@ void Drain::stuck(const Delivery::Verdict &verdict)
     waits_for(verdict.why);
 
     if (own_fault && batch_ > 1) {
-        single_ = true;   /* find the one that it is */
+        most_ = 1;   /* find the one that it is */
         send();
         return;
     }
@@ -251,6 +252,10 @@ void Drain::stuck(const Delivery::Verdict &verdict)
         return;
     }
 
+    if (verdict.end == Delivery::End::unknown) {
+        /* it may be too much for the time that a link may be silent */
+        most_ = ngx_max(batch_ / 2, 1);
+    }
     try_later();
 }
 
