@@ -95,34 +95,34 @@ private:
     void let_go();
 
     Spool *spool_;
-    State state_ = State::idle;
 
     /* the thread's, while reading */
     ngx_thread_task_t *task_ = nullptr;
     ThreadMark thread_;
     esputnik::JournalReader *reader_ = nullptr;
     esputnik::SpoolShared::Ticket ticket_ = {};
-    int lock_ = -1;
-    Found found_ = Found::empty;
-    int error_ = 0;
     esputnik::CommitReport commit_;
+    int lock_ = -1;
+    int error_ = 0;
+    Found found_ = Found::empty;
     bool release_ = false;         /* try held records again */
     bool leaving_ = false;         /* the last time: nothing more to be read */
 
+    State state_ = State::idle;
+    bool lists_ = false;           /* the batch is for lists, not streams */
+    bool trying_ = false;          /* not all that was held is looked at yet */
+    bool full_ = false;            /* a list of the next record's is */
+    unsigned looks_ = 0;           /* since the folder was read last */
     size_t next_ = 0;              /* of the reader's items */
     size_t batch_ = 0;             /* how many are under way */
     size_t most_ = kMostRecords;   /* in a batch; one more with each that is
                                       stored */
-    bool lists_ = false;           /* the batch is for lists, not streams */
-    unsigned looks_ = 0;           /* since the folder was read last */
     ngx_msec_t held_at_ = 0;
     ngx_msec_t held_for_ = 0;      /* until what is held is tried again */
-    bool trying_ = false;          /* not all that was held is looked at yet */
     ngx_msec_t delay_ = 0;
     Delivery *delivery_ = nullptr;
 
     OwnedOp<Drain> lengths_;       /* what is asked of the next record's lists */
-    bool full_ = false;            /* one of them is */
     size_t asked_ = 0;             /* of the reader's items: all before it were
                                       asked about, or needed not */
     esputnik::Buffer room_key_;    /* the list that Redis told of last */
