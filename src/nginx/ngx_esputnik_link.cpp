@@ -162,6 +162,12 @@ char *Link::send(Op *op, size_t size, uint32_t replies, ngx_msec_t timeout)
         op->confirms = nullptr;
     }
 
+    under_way(timeout);
+    return out;
+}
+
+void Link::under_way(ngx_msec_t timeout)
+{
     /* a peer that falls silent is found out before a long deadline */
     arm(ngx_current_msec + ngx_min(timeout, target_->conf()->timeout));
 
@@ -170,7 +176,6 @@ char *Link::send(Op *op, size_t size, uint32_t replies, ngx_msec_t timeout)
     }
 
     post_flush();
-    return out;
 }
 
 void Link::post_flush()
@@ -186,8 +191,11 @@ void Link::confirm(Confirmation *c, Op *command, ngx_msec_t timeout)
     c->op.confirms = command;
     c->op.deadline = ngx_current_msec + timeout;
     c->waits = true;
+    if (pipeline_.empty()) {
+        progress_ = ngx_current_msec;
+    }
     ngx_queue_insert_tail(&questions_, &c->queue);
-    post_flush();
+    under_way(timeout);
 }
 
 void Link::cancel(Op *op)

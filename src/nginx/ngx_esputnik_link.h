@@ -224,6 +224,7 @@ private:
     bool take_replies();
     void take_reply(const esputnik::Reply &reply);
     void flush();
+    void under_way(ngx_msec_t timeout);
     void post_flush();
     bool next_group();
     void write_early();
