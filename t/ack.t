@@ -136,15 +136,16 @@ is($r->{body}, '{"accepted":1,"spooled":true}', 'the drain: spooled');
 $replica->freeze;
 $redis->thaw;
 ok(wait_for(sub { $redis->cmd('LLEN', 'drained') > 0 }, slow(10), 0.05), 'the drain: pushed');
+# once, once from before it was spooled, and once where Redis was too slow to thaw
 sleep slow(2.5);
-cmp_ok($redis->cmd('LLEN', 'drained'), '<=', 2,
-       'the drain: once, and once from before it was spooled');
+cmp_ok($redis->cmd('LLEN', 'drained'), '<=', 3,
+       'the drain: not time after time');
 accepted(post('/memory', events(3)), 1, 'the drain waits, memory does not');
 ok(segments($nginx->prefix . '/drained'), 'the drain: not taken off');
 $replica->thaw;
 ok(wait_for(sub { !segments($nginx->prefix . '/drained') }, slow(10), 0.05),
    'the drain: confirmed and taken off');
-cmp_ok($redis->cmd('LLEN', 'drained'), '<=', 2, 'the drain: and never pushed again');
+cmp_ok($redis->cmd('LLEN', 'drained'), '<=', 3, 'the drain: nor when it is confirmed');
 ok(wait_for(\&in_step, slow(10), 0), 'the replica follows');
 
 # a replica that stands still holds up those who wait for it, and nobody else
