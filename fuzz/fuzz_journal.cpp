@@ -297,7 +297,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check(reader.commit(&report) || (flags & 16));
         check(reader.sync_marks() == 0 || (flags & 16));
     }
-    check(delivered <= found);
+    /* marks that point into damage may have scan and reader find their feet
+     * at different records behind it: a list is off then, nothing else */
+    check(delivered <= found || marks != 0);
     folder.faults = 0;
     check(result == ReadResult::empty);
     check(reader.commit(&report));

@@ -115,8 +115,9 @@ public:
      */
     char *send(Op *op, size_t size, uint32_t replies, ngx_msec_t timeout);
 
-    /* Asks about a command that was sent in this turn, on a link whose lane is
-     * not AckMode::memory.  Op::done() as of a command; it comes only after the
+    /* Asks about a command that was sent in this turn, or once more about one
+     * that this connection has stored (era()), on a link whose lane is not
+     * AckMode::memory.  Op::done() as of a command; it comes only after the
      * command's own, and not at all when that was not answered: then cancel()
      * is due. */
     void confirm(Confirmation *c, Op *command, ngx_msec_t timeout);
