@@ -406,7 +406,11 @@ void Run::append(Worker *w)
 
 void Run::arrive(const JournalReader::Item &item, uint64_t *last)
 {
-    check(item.record.sequence > *last, "ascending");
+    /* a rotten header does not say which segment it replaces: should that still
+     * be there, its records come from both */
+    check(item.record.sequence > *last
+              || (spoiled_ && item.record.sequence == *last),
+          "ascending");
     *last = item.record.sequence;
     const auto it = appended_.find(*last);
     check(it != appended_.end(), "somebody has appended it");

@@ -80,9 +80,16 @@ JournalSource::Adopted JournalSource::adopt_headless(std::string_view target)
         return Adopted::failed;
     }
 
+    const int rc = cursor_.load(files_, dir_, id_);
+    if (rc < 0) {
+        give_up(rc);
+        return Adopted::failed;
+    }
+    loaded_ = true;
+
     /* A header is synced before its file gets its name, so this one has been
      * damaged since; the records may be sound. */
-    walker_.start(files_, fd_, id_, kSegmentHeaderSize,
+    walker_.start(files_, fd_, id_, &cursor_.delivered(), kSegmentHeaderSize,
                   static_cast<uint64_t>(size));
     SegmentWalker::Step step;
     do {
@@ -101,12 +108,6 @@ JournalSource::Adopted JournalSource::adopt_headless(std::string_view target)
         return Adopted::other;
     }
 
-    const int rc = cursor_.load(files_, dir_, id_);
-    if (rc < 0) {
-        give_up(rc);
-        return Adopted::failed;
-    }
-    loaded_ = true;
     const Range header = {0, kSegmentHeaderSize};
     if (!cursor_.delivered().covers(header.from, header.to)) {
         const int aside = set_aside(ReportKind::corrupt, 0, kSegmentHeaderSize);

@@ -34,7 +34,8 @@ int JournalSource::copy_undelivered(int fd, uint64_t id, uint64_t *size)
     Buffer out;
     uint64_t at = kSegmentHeaderSize;
 
-    walker.start(files_, fd_, id_, kSegmentHeaderSize, limit_);
+    walker.start(files_, fd_, id_, &cursor_.delivered(), kSegmentHeaderSize,
+                 limit_);
     for (;;) {
         const SegmentWalker::Step step = walker.next();
 

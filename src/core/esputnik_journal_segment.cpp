@@ -22,9 +22,11 @@ bool all_zero(const char *p, size_t n)
 } // namespace
 
 void SegmentWalker::start(Files *files, int fd, uint64_t segment_id,
-                          uint64_t offset, uint64_t limit)
+                          const RangeSet *delivered, uint64_t offset,
+                          uint64_t limit)
 {
     files_ = files;
+    delivered_ = delivered;
     fd_ = fd;
     segment_id_ = segment_id;
     offset_ = position_ = round_up(offset, 8);
@@ -79,23 +81,43 @@ const char *SegmentWalker::view(uint64_t offset, size_t n)
     return window_.data() + (offset - window_from_);
 }
 
+/* Where the delivered range ends that holds offset, or offset. */
+uint64_t SegmentWalker::delivered_end(uint64_t offset) const
+{
+    const uint64_t end = delivered_->skip(static_cast<uint32_t>(offset));
+    return end < limit_ ? end : limit_;
+}
+
 bool SegmentWalker::good_record(uint64_t offset, RecordHeader *h)
 {
     const char *p = view(offset, kRecordHeaderSize);
     if (p == nullptr || !check_record_header(p, segment_id_, h)) {
         return false;
     }
+    const uint64_t end = delivered_end(offset);
+    if (end > offset && h->size() > end - offset) {
+        return false; /* none was marked up to its middle */
+    }
     p = view(offset, h->size());
     return p != nullptr && check_record_body(p, *h, segment_id_);
 }
 
-/* Nothing good at from: where is the next good record? */
+/* Nothing good at from: where is the next good record, or delivered range? */
 SegmentWalker::Step SegmentWalker::resynchronise(uint64_t from)
 {
     uint64_t at = from;
     RecordHeader h;
 
-    while (at < limit_ && limit_ - at >= kRecordHeaderSize) {
+    while (at < limit_) {
+        const uint64_t end = delivered_end(at);
+        if (end > at) {
+            offset_ = from;
+            position_ = at > from ? at : round_up(end, 8);
+            return Step::corrupt;
+        }
+        if (limit_ - at < kRecordHeaderSize) {
+            break;
+        }
         const char *p = view(at, kRecordHeaderSize);
         if (p == nullptr) {
             break;

@@ -40,7 +40,7 @@ int JournalSource::open()
         gap_ = cursor_.delivered().skip(kSegmentHeaderSize);
     }
 
-    walker_.start(files_, fd_, id_, gap_, limit_);
+    walker_.start(files_, fd_, id_, &cursor_.delivered(), gap_, limit_);
     if (!sealed_) {
         return poll() == Head::failed ? -error_ : 0;
     }
@@ -106,7 +106,7 @@ void JournalSource::rewind(uint32_t to)
     has_head_ = false;
     exhausted_ = false;
     if (fd_ >= 0) {
-        walker_.start(files_, fd_, id_, gap_, limit_);
+        walker_.start(files_, fd_, id_, &cursor_.delivered(), gap_, limit_);
     }
 }
 

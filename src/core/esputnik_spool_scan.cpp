@@ -159,7 +159,8 @@ int Scan::walk(int fd, uint64_t id, uint64_t size, TargetStats *stats)
     }
 
     bool counted = false;
-    walker_.start(&files_, fd, id, kSegmentHeaderSize, size);
+    walker_.start(&files_, fd, id, &cursor.delivered(), kSegmentHeaderSize,
+                  size);
 
     for (;;) {
         switch (walker_.next()) {

@@ -642,6 +642,61 @@ START_TEST(other_targets_and_versions)
 }
 END_TEST
 
+/* Damage in what is delivered, with a header in it (sums and all) that reaches
+ * over the record behind: that one is seen by whoever begins before the damage,
+ * too. */
+START_TEST(damage_in_delivered)
+{
+    for (size_t shift = 0; shift < 8; shift++) {
+        Spool s;
+        ck_assert(append(&s.writer, 1, "k", "a"));
+        const std::string first = only_segment(s.disk);
+        uint64_t id;
+        ck_assert(segment_id_of(first.c_str() + sizeof(kDir), &id));
+
+        Buffer reaching;
+        add_record(&reaching, 2, "k", std::string(1000, 'r'));
+        RecordHeader h;
+        ck_assert(peek_record_header(reaching.data(), &h));
+        seal_record(reaching.data(), h.size(), id);
+        ck_assert(append(&s.writer, 3, "k",
+                         std::string(shift, ' ')
+                             + std::string(reaching.data(), 100)));
+        ck_assert(append(&s.writer, 4, "bad", "stuck"));
+        for (uint64_t i = 5; i <= 50; i++) {
+            ck_assert(append(&s.writer, i, "k", std::string(1000, 'x')));
+        }
+        s.writer.close();
+
+        ck_assert(s.reader.read(UINT64_MAX, 100000) == ReadResult::records);
+        for (size_t i = 0; i < s.reader.items().size(); i++) {
+            ck_assert(i == 2 ? s.reader.hold(i) : s.reader.done(i));
+        }
+        CommitReport report;
+        ck_assert(s.reader.commit(&report, false));
+        (*s.disk.durable_content(first))[1024] ^= 1;
+
+        Array<TargetStats> targets;
+        Array<SpoolReport> reports;
+        ck_assert_int_eq(scan_spool(s.process, kDir, &targets, &reports), 0);
+        ck_assert_uint_eq(targets.size(), 1);
+        ck_assert_uint_eq(targets[0].records, 1);
+        ck_assert_uint_eq(targets[0].max_sequence, 50);
+        ck_assert_uint_eq(reports.size(), 0);
+
+        /* nor does it get lost when the segment is written anew */
+        JournalReader next;
+        ck_assert(next.init(&s.process, kDir, kTarget, nullptr));
+        same(drain(&next, UINT64_MAX, "bad"), "");
+        ck_assert(only_segment(s.disk) != first);
+        next.release();
+        same(drain(&next), "4:stuck ");
+        ck_assert_uint_eq(next.reports().size(), 0);
+        ck_assert_uint_eq(s.disk.names().size(), 0);
+    }
+}
+END_TEST
+
 /* A segment that comes back, as its removal was not durable yet, comes with its
  * marks: nothing is sent twice. */
 START_TEST(removed_segment_comes_back_marked)
@@ -713,6 +768,7 @@ int main()
     tcase_add_test(t, corrupt_last_record_of_a_closed_segment);
     tcase_add_test(t, torn_tail_at_every_byte);
     tcase_add_test(t, planted_record);
+    tcase_add_test(t, damage_in_delivered);
     tcase_add_test(t, other_targets_and_versions);
     tcase_add_test(t, removed_segment_comes_back_marked);
     tcase_add_test(t, unreadable_waits);
