@@ -19,7 +19,7 @@ def parse_arguments(argv):
     p.add_argument("--long", action="store_true")
     p.add_argument("--rounds", type=int)
     p.add_argument("--seconds", type=int)
-    p.add_argument("--only", default="floor,module,lua,node")
+    p.add_argument("--only", default="floor,yajl,module,lua,node")
     p.add_argument("--record", action="store_true")
     p.add_argument("--write", action="store_true")
     p.add_argument("--events", type=int, action="append")

@@ -53,6 +53,8 @@ def check_all(running, redis):
             print("%-7s %d events stored in order, %d of them byte for byte; "
                   "%d bad bodies refused" % (s.name, total, same, refused))
         else:
+            if s.parses and s.post(b"[{")[0] != 400:
+                raise Failed("%s does not parse" % s.name)
             print("%-7s answers" % s.name)
         sys.stdout.flush()
 

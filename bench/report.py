@@ -53,7 +53,8 @@ def compare_text(f):
                  ratio(s["cpu"], cpu.get("floor")),
                  ratio(s["cpu"], cpu.get("lua")), number(best[name]),
                  ratio(best[name], best.get("floor")),
-                 number(s["redis_cpu"]) if name != "floor" else "",
+                 number(s["redis_cpu"])
+                 if servers.CONTESTANTS[name].key else "",
                  number(s["rss"])]
                 for name, s in by.items()]
         parts.append("**%s**\n\n%s" % (l["name"], table(

@@ -336,8 +336,17 @@ http {
 
 class Floor(Nginx):
     name = "floor"
+    parses = False
     modules = (FLOOR,)
     location = "floor;"
+
+
+class Yajl(Floor):
+    """What no module can go below that parses with yajl."""
+
+    name = "yajl"
+    parses = True
+    location = "floor yajl;"
 
 
 class Module(Nginx):
@@ -390,7 +399,7 @@ class Node(Server):
             return [line.strip() for line in f]
 
 
-CONTESTANTS = {c.name: c for c in (Floor, Module, Lua, Node)}
+CONTESTANTS = {c.name: c for c in (Floor, Yajl, Module, Lua, Node)}
 
 
 def package_version(name):

@@ -28,7 +28,7 @@ options
   --long       growth: memory over 10 million requests instead of 2 million
   --rounds N   interleaved rounds (default 5; 2 with --quick)
   --seconds N  of a round
-  --only A,B   of floor,module,lua,node
+  --only A,B   of floor,yajl,module,lua,node
   --record     record bench/instructions.json, which t/guard.t compares with
   --write      put the newest figures into bench/README.md and bench/*.svg
 EOF
@@ -54,6 +54,7 @@ build_floor() {
         || die "the module's compiler flags are not the floor's (tools/bench.sh)"
 
     [[ ! $BENCH_FLOOR -nt $ROOT/bench/floor/ngx_http_floor_module.c \
+        || ! $BENCH_FLOOR -nt $ROOT/bench/floor/config \
         || ! $BENCH_FLOOR -nt $source/src/core/nginx.h \
         || ! $BENCH_FLOOR -nt $ROOT/tools/bench.sh ]] || return 0
 
