@@ -62,10 +62,17 @@ private:
     };
 
     Owed *find(uint64_t digest);
+    bool may_be_owed(size_t size) const
+    {
+        return sizes_.read() >> (size % 64) & 1;
+    }
 
     Counter last_post_;
     Counter last_ok_;
     Counter watch_until_;
+    Counter sizes_;               /* of what was refused since: a bit for each
+                                     remainder by 64, as most bodies need no
+                                     digest then */
     Counter seen_again_;
     Counter newest_;              /* 0: not known */
     Counter newest_at_;

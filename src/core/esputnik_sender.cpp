@@ -43,7 +43,7 @@ void SenderWatch::ok(std::string_view body, uint64_t now, int64_t newest)
         }
     }
 
-    if (!alert(now) || body.empty()) {
+    if (!alert(now) || body.empty() || !may_be_owed(body.size())) {
         return;
     }
 
@@ -62,8 +62,11 @@ void SenderWatch::refused(std::string_view body, uint64_t now)
     }
 
     const uint64_t digest = digest_of(body);
-    Owed *owed = alert(now) ? find(digest) : nullptr;
+    const bool more = alert(now);
+    Owed *owed = more ? find(digest) : nullptr;
 
+    sizes_.set((more ? sizes_.read() : 0)
+               | uint64_t{1} << (body.size() % 64));
     watch_until_.set(now + kForget);
 
     if (owed != nullptr) {

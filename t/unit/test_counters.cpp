@@ -269,6 +269,31 @@ START_TEST(a_refused_post_is_owed_until_it_comes_again)
 }
 END_TEST
 
+/* Sizes tell most bodies apart without a digest: none is missed for its size,
+ * and none is taken for another of the same remainder. */
+START_TEST(owed_posts_of_any_size)
+{
+    Zeroed<SenderWatch> w;
+    for (size_t size = 1; size <= SenderWatch::kOwed; size++) {
+        w->refused(std::string(size, 'x'), 1000);
+    }
+    ck_assert_uint_eq(w->read(1000).owed, SenderWatch::kOwed);
+    for (size_t size = 1; size <= SenderWatch::kOwed; size++) {
+        w->ok(std::string(size + 64, 'x'), 1001, 0);
+        ck_assert_uint_eq(w->read(1001).owed, SenderWatch::kOwed - size + 1);
+        w->ok(std::string(size, 'x'), 1001, 0);
+        ck_assert_uint_eq(w->read(1001).owed, SenderWatch::kOwed - size);
+    }
+
+    /* what was refused long ago does not count */
+    const uint64_t later = 1000 + 2 * SenderWatch::kForget;
+    w->refused("late", later);
+    w->ok("late", later + 1, 0);
+    ck_assert_uint_eq(w->read(later + 1).owed, 0);
+    ck_assert_uint_eq(w->read(later + 1).seen_again, SenderWatch::kOwed + 1);
+}
+END_TEST
+
 START_TEST(what_never_comes_again_is_forgotten)
 {
     Zeroed<SenderWatch> w;
@@ -455,6 +480,7 @@ int main()
     tcase_add_test(t, stored_events_add_up);
     tcase_add_test(t, the_longest_list_of_a_while);
     tcase_add_test(t, a_refused_post_is_owed_until_it_comes_again);
+    tcase_add_test(t, owed_posts_of_any_size);
     tcase_add_test(t, what_never_comes_again_is_forgotten);
     tcase_add_test(t, many_refused_posts_keep_the_newest);
     tcase_add_test(t, the_last_refusals_newest_first);
