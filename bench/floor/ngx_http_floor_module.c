@@ -255,6 +255,9 @@ ngx_http_floor_parse(ngx_http_request_t *r)
         return NGX_ERROR;
     }
 
+    /* the least that it can do; of UTF-8 the module sees to itself */
+    yajl_config(hand, yajl_dont_validate_strings, 1);
+
     status = yajl_status_ok;
 
     for (cl = r->request_body->bufs;
