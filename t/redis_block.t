@@ -128,7 +128,7 @@ for my $case (['/wrong', 'WRONGPASS'], ['/url_unknown', 'WRONGPASS'], ['/nobody'
 
 $redis->cmd('CONFIG', 'SET', 'requirepass', 'wr0ng-secret');
 ok(wait_for(sub { post('/wrong')->{status} == 200 }, slow(2), 0.05),
-   'the password is made right');
+   'it is made right');
 
 $nginx->stop;
 my $logs = $nginx->error_log . join "\n", $nginx->access;

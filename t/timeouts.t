@@ -1,5 +1,6 @@
 # Time limits towards Redis: a frozen one, one that never accepts, one that is
-# slow to greet; and that no late answer ever goes to the wrong request.
+# slow to greet, a worker that stands still; and that no late answer ever goes to
+# the wrong request.
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
@@ -18,9 +19,25 @@ my $greeter = fake_redis(on => {
     },
 });
 
+# Has the worker stand still until the time of its command is up, and answers
+# just after that, or not at all.
+my $stall = fake_redis(on => {
+    RPUSH => sub {
+        my ($c, $words) = @_;
+        if ($c->mode =~ /(\w+) (\d+)/) {
+            kill 'STOP', $2;
+            sleep $limit + slow(0.3);
+            kill 'CONT', $2;
+            sleep 0.05;
+            return if $1 eq 'mute';
+        }
+        $c->do_rpush($words);
+    },
+});
+
 my $nginx = nginx(
     vars => { URL => $redis->url, DEAF => $deaf->url, LIMIT => ms(400),
-              LONG => ms(3000), PROXY => $proxy->url, GREET => $greeter->url, SHORT => ms(60),
+              LONG => ms(3000), PROXY => $proxy->url, GREET => $greeter->url, STALL => $stall->url, SHORT => ms(60),
               PORT1 => $redis->port },
     http => <<'END',
 esputnik_redis patient { server 127.0.0.1:%%PORT1%%; timeout %%LIMIT%%; }
@@ -32,6 +49,7 @@ location /deaf { esputnik_pass %%DEAF%%; esputnik_connect_timeout %%LIMIT%%; esp
 location /deaf_short { esputnik_pass %%DEAF%%; esputnik_connect_timeout %%LONG%%; esputnik_timeout %%LIMIT%%; }
 location /proxy { esputnik_pass %%PROXY%%; esputnik_timeout %%LIMIT%%; }
 location /greet { esputnik_pass %%GREET%%; esputnik_timeout %%LONG%%; }
+location /stall { esputnik_pass %%STALL%%; esputnik_timeout %%LIMIT%%; }
 location /impatient { esputnik_pass %%GREET%%; esputnik_key impatient; esputnik_timeout %%SHORT%%; }
 END
 
@@ -125,6 +143,24 @@ timely($nginx->post('/deaf_short', events(1)), 'whole wait, still connecting');
     $proxy->rules();
     ok(wait_for(sub { $http->request(POST => '/proxy', body => events(3))->{status} == 200 },
                 slow(1.5), 0.02), 'a new connection');
+}
+
+# a worker that stands still takes no answer for late that Redis had no time for
+
+{
+    my ($worker) = $nginx->worker_pids;
+    my $http = $nginx->http;
+    accepted($http->request(POST => '/stall', body => events(1)), 1, 'before it stands still');
+    for my $case (['late', 200], ['mute', 503], ['late', 200]) {
+        my ($mode, $status) = @$case;
+        $stall->mode("$mode $worker");
+        my $r = $http->request(POST => '/stall', body => events(2));
+        is($r->{status}, $status, "the worker stands still, Redis is $mode: $status");
+        cmp_ok($r->{time}, '<', $limit + slow(0.8), "the worker stands still, Redis is $mode: soon");
+        $stall->mode('');
+        ok(wait_for(sub { $http->request(POST => '/stall', body => events(3))->{status} == 200 },
+                    slow(1.5), 0.02), 'goes on');
+    }
 }
 
 # requests that come while the link is being made wait for it

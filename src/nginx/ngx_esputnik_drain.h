@@ -128,7 +128,7 @@ private:
     esputnik::Buffer room_key_;    /* the list that Redis told of last */
     uint64_t room_ = 0;            /* events that it may take */
 
-    LogLimit log_limit_{10};
+    LogLimit log_limit_{10000};
     ngx_event_t timer_;
     ngx_connection_t self_;
 };

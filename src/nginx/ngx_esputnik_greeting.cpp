@@ -165,7 +165,8 @@ void Link::ready()
     state_ = State::ready;
     addresses_.worked();
     backing_off_ = false;
-    ready_at_ = progress_ = ngx_current_msec;
+    ready_at_ = ngx_current_msec;
+    progress();
 
     count::connected(target_->conf(), was_ready_);
     was_ready_ = true;

@@ -11,7 +11,8 @@ namespace ngx_esputnik {
 namespace {
 
 /* A timer that fires so late says that the worker stood still, not Redis: what
- * was to be written just then gets a little more time. */
+ * was to be written just then, or has been written just before, gets a little
+ * more time. */
 constexpr ngx_msec_t kStall = 200;
 constexpr ngx_msec_t kGrace = 200;
 
@@ -150,7 +151,7 @@ char *Link::send(Op *op, size_t size, uint32_t replies, ngx_msec_t timeout)
     }
 
     if (was_empty) {
-        progress_ = ngx_current_msec;
+        progress();
     }
 
     const ngx_msec_t deadline = ngx_current_msec + timeout;
@@ -192,7 +193,7 @@ void Link::confirm(Confirmation *c, Op *command, ngx_msec_t timeout)
     c->op.deadline = ngx_current_msec + timeout;
     c->waits = true;
     if (pipeline_.empty()) {
-        progress_ = ngx_current_msec;
+        progress();
     }
     ngx_queue_insert_tail(&questions_, &c->queue);
     under_way(timeout);
@@ -236,24 +237,31 @@ void Link::arm(ngx_msec_t when)
     due_ = timer_event_.timer.key;
 }
 
+void Link::progress()
+{
+    progress_ = ngx_current_msec;
+    spared_ = false;
+}
+
 /* Of the commands whose time is up, those that have not begun to be written
  * leave the queue: nobody is told that an event was not stored while it is on
- * its way.  grace: how much longer they may stay instead. */
-void Link::withdraw_late(ngx_msec_t grace)
+ * its way.  stood_still: they may stay a little longer instead; spare: those
+ * that wait for their answer, too. */
+void Link::withdraw_late(bool stood_still, bool spare)
 {
     bool any = false;
 
     for (uint64_t n = pipeline_.first(); n < pipeline_.last(); n++) {
         auto *op = static_cast<Op *>(pipeline_.slot(n).owner);
 
-        if (op == nullptr || !passed(ngx_current_msec, op->deadline)
-            || pipeline_.was_begun(n))
-        {
+        if (op == nullptr || !passed(ngx_current_msec, op->deadline)) {
             continue;
         }
-        if (grace != 0) {
-            op->deadline = ngx_current_msec + grace;
-        } else {
+
+        const bool begun = pipeline_.was_begun(n);
+        if (begun ? spare : stood_still) {
+            op->deadline = ngx_current_msec + kGrace;
+        } else if (!begun) {
             any = pipeline_.withdraw(n) || any;
         }
     }
@@ -269,6 +277,7 @@ void Link::expire()
     const ngx_msec_t silence = target_->conf()->timeout;
     ngx_msec_t next = 0;
     bool more = false;
+    bool spare = false;
 
     if (state_ == State::ready && !pipeline_.empty()) {
         /* what came while the worker was busy elsewhere has come in time */
@@ -283,6 +292,14 @@ void Link::expire()
         if (!pipeline_.was_begun(pipeline_.first())) {
             next = ngx_current_msec + silence;
 
+        } else if (late >= kStall && !spared_) {
+            /* Redis may have had no time at all for it; only once, so that one
+             * that is gone is found out on a busy machine, too */
+            spare = spared_ = true;
+            if (passed(ngx_current_msec, next)) {
+                next = ngx_current_msec + kGrace;
+            }
+
         } else if (passed(ngx_current_msec, next)) {
             /* Nothing at all came for as long as a request may wait: the peer
              * is frozen or gone.  A slow one that answers keeps its link.  What
@@ -292,7 +309,7 @@ void Link::expire()
         }
     }
 
-    withdraw_late(state_ == State::ready && late >= kStall ? kGrace : 0);
+    withdraw_late(state_ == State::ready && late >= kStall, spare);
 
     for (uint64_t n = pipeline_.first(); n < pipeline_.last(); n++) {
         if (n < pipeline_.first()) {

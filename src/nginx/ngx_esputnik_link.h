@@ -231,7 +231,8 @@ private:
     void write_early();
     void write_greeting();
     void expire();
-    void withdraw_late(ngx_msec_t grace);
+    void progress();
+    void withdraw_late(bool stood_still, bool spare);
     void forget_questions(uint64_t from, std::string_view why);
     void arm(ngx_msec_t when);
     void down(std::string_view why);
@@ -288,6 +289,7 @@ private:
     ngx_msec_t due_ = 0;                  /* when it was to fire */
     ngx_msec_t progress_ = 0;             /* when Redis last answered, or was
                                              first given something to answer */
+    bool spared_ = false;                 /* it got more time since then */
     ngx_msec_t ready_at_ = 0;
     bool was_ready_ = false;              /* it is not the first connection */
 

@@ -19,24 +19,23 @@ bool LogLimit::pass(std::string_view text)
     const uint32_t hash = ngx_murmur_hash2(
         reinterpret_cast<u_char *>(const_cast<char *>(text.data())),
         text.size());
-    const time_t now = ngx_time();
+    const ngx_msec_t now = ngx_current_msec;
     Entry *entry = &entries_[0];
 
     for (Entry &e : entries_) {
-        if (e.hash == hash && e.logged != 0) {
+        if (e.used && e.hash == hash) {
             entry = &e;
             break;
         }
-        if (e.logged < entry->logged) {
-            entry = &e;  /* the one logged longest ago gives way */
+        /* a free one, or the one logged longest ago, gives way */
+        if (entry->used && (!e.used || now - e.logged > now - entry->logged)) {
+            entry = &e;
         }
     }
 
-    if (entry->hash != hash) {
-        *entry = {hash, 0, 0};
-    }
-
-    if (entry->logged != 0 && now - entry->logged < interval_) {
+    if (!entry->used || entry->hash != hash) {
+        *entry = {hash, true, now, 0};
+    } else if (now - entry->logged < interval_) {
         entry->held++;
         return false;
     }

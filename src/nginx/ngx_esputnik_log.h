@@ -17,9 +17,10 @@ size_t copy_printable(std::string_view text, u_char *out, size_t size);
 /* Remembers the last few texts. */
 class LogLimit {
 public:
-    explicit LogLimit(time_t interval) : interval_(interval) {}
+    explicit LogLimit(ngx_msec_t interval) : interval_(interval) {}
 
-    /* True when the text was not logged within the interval (seconds). */
+    /* True when the text was not logged within the interval (ms), whatever the
+     * wall clock does meanwhile. */
     bool pass(std::string_view text);
 
     /* For the line that may pass: empty, or how many were held back since the
@@ -31,11 +32,12 @@ private:
 
     struct Entry {
         uint32_t hash;
-        time_t logged;
+        bool used;
+        ngx_msec_t logged;      /* ngx_current_msec */
         ngx_uint_t held;
     };
 
-    time_t interval_;
+    ngx_msec_t interval_;
     Entry entries_[kTexts] = {};
     char held_[48] = "";
 };

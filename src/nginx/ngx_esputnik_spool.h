@@ -86,7 +86,7 @@ private:
     SpoolConf *conf_;
     Drain *drain_ = nullptr;
     esputnik::JournalWriter writer_;
-    LogLimit log_limit_{1};
+    LogLimit log_limit_{1000};
 
     esputnik::Buffer pending_;      /* records to come */
     ngx_queue_t pending_waiters_;

@@ -74,8 +74,8 @@ private:
 
     Lengths lengths_{this};
 
-    LogLimit complaints_{10};
-    LogLimit refusals_{1};
+    LogLimit complaints_{10000};
+    LogLimit refusals_{1000};
 
     Target *next_target_ = nullptr;
 };

@@ -233,7 +233,7 @@ void Link::take_reply(const esputnik::Reply &reply)
         return;
     }
 
-    progress_ = ngx_current_msec;
+    progress();
 
     Op *op = static_cast<Op *>(slot->owner);
     if (last) {

@@ -47,7 +47,7 @@ case('not permitted', 'NOPERM',
      sub { $redis->cmd('ACL', 'SETUSER', 'hook', '+rpush', '+eval', '+evalsha') });
 
 # rotated: nginx learns the new one by a reload
-case('password rotated', 'WRONGPASS',
+case('rotated', 'WRONGPASS',
      sub {
          $redis->cmd(@user, '>second-secret');
          $redis->cmd('CLIENT', 'KILL', 'USER', 'hook');
@@ -55,14 +55,14 @@ case('password rotated', 'WRONGPASS',
      sub {
          $nginx->configure(vars => { %{ $nginx->{o}{vars} },
              URL => "redis://hook:second-secret\@127.0.0.1:$port" });
-         ok($nginx->reload, 'reload with the new password');
+         ok($nginx->reload, 'reload with the new one');
      }, died => 1, closed => 1);
 
 $nginx->configure(vars => { %{ $nginx->{o}{vars} }, URL => $redis->url });
-ok($nginx->reload, 'reload without a password');
+ok($nginx->reload, 'reload without one');
 $scene->{pids} = join ' ', sort $nginx->worker_pids;
 $redis->{password} = 'third-secret';
-case('password asked for', 'NOAUTH',
+case('AUTH asked for', 'NOAUTH',
      sub {
          $redis->cmd('CONFIG', 'SET', 'requirepass', 'third-secret');
          $redis->cmd('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');

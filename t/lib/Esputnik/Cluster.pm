@@ -10,7 +10,7 @@ use Time::HiRes qw(sleep time);
 
 use Esputnik::Env qw(slow);
 use Esputnik::Port qw(free_port);
-use Esputnik::Process qw(wait_for);
+use Esputnik::Process qw(alive wait_for);
 use Esputnik::Redis;
 
 # %o: masters (3), replicas => of each (0), timeout => ms of a node, args,
@@ -34,20 +34,22 @@ sub start
                       int($step * ($i + 1)) - 1);
     }
     $all[$_]->cmd('CLUSTER', 'SET-CONFIG-EPOCH', $_ + 1) for 0 .. $#all;
-    $self->_meet($_) for @all[1 .. $#all];
-    $self->_settled;
-
+    my %master_of;
     for my $master (@{ $self->{masters} }) {
         for (1 .. $o{replicas} || 0) {
             my $replica = $self->_node;
-            $self->_meet($replica);
-            my $id = $self->id($master);
-            wait_for(sub { $replica->cmd('CLUSTER', 'REPLICATE', $id) eq 'OK' }, slow(10))
-                or die "cannot replicate\n";
+            $master_of{$replica} = $master;
             push @{ $self->{replicas} }, $replica;
         }
     }
-    $self->_settled;
+    $self->_meet($self->{nodes}[0], $_) for @{ $self->{nodes} }[1 .. $#{ $self->{nodes} }];
+    $self->settled or die "the cluster does not come up:\n" . $self->views;
+
+    for my $replica (@{ $self->{replicas} }) {
+        my $reply = $replica->cmd('CLUSTER', 'REPLICATE', $self->id($master_of{$replica}));
+        $reply eq 'OK' or die "cannot replicate: $reply\n";
+    }
+    $self->settled or die "not all know the replicas:\n" . $self->views;
     wait_for(sub {
         !grep { $_->cmd('INFO', 'replication') !~ /master_link_status:up/ }
               @{ $self->{replicas} }
@@ -75,23 +77,59 @@ sub _node
 
 sub _meet
 {
-    my ($self, $node) = @_;
-    my $first = $self->{nodes}[0];
-    $first->cmd('CLUSTER', 'MEET', '127.0.0.1', $node->port, $node->{bus});
+    my ($self, $from, $node) = @_;
+    $from->cmd('CLUSTER', 'MEET', '127.0.0.1', $node->port, $node->{bus});
 }
 
-# All nodes know each other and agree on the slots.
-sub _settled
+# What a node says of all: { id => "id master slots" }, and the ids of those that
+# it has no sound link to.  Nothing while it loads.
+sub _view
+{
+    my ($node) = @_;
+    my (%known, %unsound);
+    for (split /\n/, $node->cmd('CLUSTER', 'NODES')) {
+        my ($id, undef, $flags, $master, undef, undef, undef, $link, @slots) = split / /;
+        next unless defined $link;
+        $unsound{$id} = 1 if $flags =~ /fail|handshake|noaddr/ || $link ne 'connected';
+        # a slot that moves is in the line of the node itself only
+        $known{$id} = join ' ', $id, $master, grep { !/\[/ } @slots;
+    }
+    return (\%known, \%unsound);
+}
+
+# Waits until each node knows all others, has links to them and says the same
+# of them, and knows nobody else; all must run.  They hear of each other by
+# gossip, which takes its time, and a handshake can be lost on a busy machine:
+# so who misses a node is told of it again.
+sub settled
+{
+    my ($self, $seconds) = @_;
+    my @nodes = $self->nodes;
+    my $id;
+    my $tell = time + slow(2);
+    return wait_for(sub {
+        $id ||= { map { $_ => $self->id($_) } @nodes };
+        my $again = time > $tell;
+        $tell = time + slow(2) if $again;
+        my ($good, %said) = (1);
+        for my $node (@nodes) {
+            my ($known, $unsound) = _view($node);
+            for my $other (grep { !$known->{ $id->{$_} } } @nodes) {
+                $self->_meet($node, $other) if $again;
+            }
+            $said{ join "\n", map { $known->{$_} } sort keys %$known }++;
+            $good = 0 if keys %$known != @nodes || %$unsound
+                || $node->cmd('CLUSTER', 'INFO') !~ /cluster_state:ok/;
+        }
+        return $good && keys %said == 1;
+    }, slow($seconds || 30), 0.05);
+}
+
+# What the nodes say, to be told when they do not agree.
+sub views
 {
     my ($self) = @_;
-    my $n = @{ $self->{nodes} };
-    wait_for(sub {
-        !grep {
-            my $info = $_->cmd('CLUSTER', 'INFO');
-            $info !~ /cluster_state:ok/ || $info !~ /cluster_known_nodes:$n\b/
-                || grep { /handshake/ } split /\n/, $_->cmd('CLUSTER', 'NODES')
-        } @{ $self->{nodes} }
-    }, slow(30), 0.05) or die "the cluster does not come up\n";
+    return join "\n", map { $_->address . ":\n" . $_->cmd('CLUSTER', 'NODES') } $self->nodes;
 }
 
 # A node that knows nobody yet.
@@ -119,8 +157,14 @@ sub slot { my ($self, $key) = @_; return $self->{masters}[0]->cmd('CLUSTER', 'KE
 sub node_of
 {
     my ($self, $key, $of) = @_;
-    my $slot = ($of || $self->_living)->cmd('CLUSTER', 'KEYSLOT', $key);
-    for my $range (@{ ($of || $self->_living)->cmd('CLUSTER', 'SLOTS') }) {
+    $of ||= ($self->_living)[0];
+    return $self->_owner($of->cmd('CLUSTER', 'KEYSLOT', $key), $of);
+}
+
+sub _owner
+{
+    my ($self, $slot, $of) = @_;
+    for my $range (@{ $of->cmd('CLUSTER', 'SLOTS') }) {
         next if $slot < $range->[0] || $slot > $range->[1];
         my ($node) = grep { $_->port == $range->[2][1] } $self->nodes;
         return $node;
@@ -128,11 +172,7 @@ sub node_of
     return undef;
 }
 
-sub _living
-{
-    my ($self) = @_;
-    return (grep { Esputnik::Process::alive($_->pid) && !$_->{frozen} } $self->nodes)[0];
-}
+sub _living { my ($self) = @_; return grep { alive($_->pid) } $self->nodes }
 
 sub list
 {
@@ -161,12 +201,16 @@ sub move_keys
     return $moved;
 }
 
+# Both are told, and all others hear of it.
 sub end_move
 {
     my ($self, $slot, $from, $to) = @_;
     my $id = $self->id($to);
     $to->cmd('CLUSTER', 'SETSLOT', $slot, 'NODE', $id);
     $from->cmd('CLUSTER', 'SETSLOT', $slot, 'NODE', $id);
+    wait_for(sub {
+        !grep { ($self->_owner($slot, $_) // 0) != $to } $self->_living
+    }, slow(15)) or die "not all know the new master of slot $slot:\n" . $self->views;
 }
 
 sub move_slot
