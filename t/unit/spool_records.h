@@ -15,16 +15,26 @@
 constexpr char kDir[] = "/spool";
 constexpr char kTarget[] = "main";
 
+inline bool build_record(esputnik::Buffer *batch, uint64_t sequence,
+                         const std::string &key, const std::string &value,
+                         const std::string &target = kTarget)
+{
+    esputnik::RecordBuilder r(batch);
+    if (!r.begin(target, 1700000000000 + sequence)
+        || !r.operation({esputnik::OperationKind::rpush, key})
+        || !r.value(value) || !r.finish())
+    {
+        return false;
+    }
+    esputnik::set_record_sequence(batch->data() + r.offset(), sequence);
+    return true;
+}
+
 inline void add_record(esputnik::Buffer *batch, uint64_t sequence,
                        const std::string &key, const std::string &value,
                        const std::string &target = kTarget)
 {
-    esputnik::RecordBuilder r(batch);
-    ck_assert(r.begin(target, 1700000000000 + sequence));
-    ck_assert(r.operation({esputnik::OperationKind::rpush, key}));
-    ck_assert(r.value(value));
-    ck_assert(r.finish());
-    esputnik::set_record_sequence(batch->data() + r.offset(), sequence);
+    ck_assert(build_record(batch, sequence, key, value, target));
 }
 
 /* One record appended, and acknowledged or not. */

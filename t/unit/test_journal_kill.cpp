@@ -78,8 +78,11 @@ void write_for_ever(const char *dir, SpoolShared *shared, int pipe,
         const uint64_t n = 1 + random.below(5);
         const uint64_t first = shared->take(n);
         for (uint64_t i = 0; i < n; i++) {
-            add_record(&batch, first + i, seed % 2 ? "odd" : "even",
-                       std::string(random.below(3000), 'v'));
+            if (!build_record(&batch, first + i, seed % 2 ? "odd" : "even",
+                              std::string(random.below(3000), 'v')))
+            {
+                _exit(9);
+            }
         }
         if (!w.append(batch.data(), batch.size(), &report)) {
             _exit(4);
@@ -131,6 +134,8 @@ void drain_for_ever(const char *dir, SpoolShared *shared, int pipe, bool end)
     }
 }
 
+/* The child must not use Check: each of its assertions writes to a file that all
+ * processes share, and a kill in the midst of that leaves half a message. */
 template <class F>
 Child start(F run)
 {
@@ -138,11 +143,11 @@ Child start(F run)
     ck_assert_int_eq(pipe(ends), 0);
     Child c;
     c.pid = fork();
-    ck_assert_int_ge(c.pid, 0);
     if (c.pid == 0) {
         close(ends[0]);
         run(ends[1]);
     }
+    ck_assert_int_ge(c.pid, 0);
     close(ends[1]);
     c.pipe = ends[0];
     return c;
