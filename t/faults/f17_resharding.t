@@ -39,9 +39,9 @@ sub shard
 sub cluster_tool
 {
     my ($name, @words) = @_;
-    my $start = time;
-    open my $out, '-|', 'sh', '-c', 'exec redis-cli --cluster "$@" 2>&1 </dev/null', 'sh', @words
-        or die "redis-cli: $!\n";
+    my ($start, $tool) = (time, redis_binary('cli'));
+    open my $out, '-|', 'sh', '-c', 'exec "$0" --cluster "$@" 2>&1 </dev/null', $tool, @words
+        or die "$tool: $!\n";
     my $text = do { local $/; <$out> };
     close $out;
     my ($moved) = $text =~ /^Moving (\d+) slots/m;
