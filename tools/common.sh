@@ -12,7 +12,8 @@ BUILD_PACKAGES=(g++ make nginx nginx-dev libyajl-dev libhiredis-dev)
 RUN_PACKAGES=(redis-server redis-tools curl)
 # of Redis, or of what the tests start instead: TEST_REDIS=valkey
 TEST_PACKAGES=("${TEST_REDIS:-redis}"-{server,sentinel,tools}
-    check pkg-config perl curl nghttp2-client python3 python3-redis valgrind strace openssl
+    check pkg-config perl curl nghttp2-client python3 python3-redis valgrind
+    strace openssl
     build-essential debhelper dpkg-dev lintian git)
 LINT_PACKAGES=(shellcheck clang-format clang-tidy)
 
