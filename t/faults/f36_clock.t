@@ -54,7 +54,7 @@ my $stall = long(1.5, 5);
 $scene->load;
 ok($scene->answered(10), 'answers at first');
 kill 'STOP', $nginx->worker_pids;
-sleep $stall;
+sleep slow($stall);
 kill 'CONT', $nginx->worker_pids;
 ok($scene->answered(10, 200), "200 after a stall of $stall s");
 $scene->verify('stall', deadline => 1000 * $stall + $scene->{timeout},
