@@ -46,6 +46,8 @@ like($redis->cmd('INCR', 'k'), qr/\AWRONGTYPE/, 'an error');
 $redis->restart;
 is($redis->cmd('LLEN', 'k'), 2, 'data survive a kill');
 is(Esputnik::Redis->start(unix => 1)->cmd('PING'), 'PONG', 'over a unix socket');
+is($redis->cmd('INFO', 'server') =~ /^valkey_version:/m ? 'valkey' : 'redis',
+   $ENV{TEST_REDIS} || 'redis', 'of the kind that is asked for');
 
 # FakeRedis
 

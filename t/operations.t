@@ -83,7 +83,7 @@ $nginx->configure(main => join("\n", map { "env $_;" } sort keys %$environment),
 # The commands that are this test's own
 
 my %tool = (
-    'redis-cli' => 'exec ' . path('redis-cli') . ' -p ' . $one->port . ' "$@"',
+    'redis-cli' => 'exec ' . path(redis_binary('cli')) . ' -p ' . $one->port . ' "$@"',
     'esputnik-spool' => 'exec ' . root() . '/build/esputnik-spool "$@"',
     # a second is a second of a plain build
     sleep => 'exec ' . path('sleep') . ' "$(($1 * ' . int(Esputnik::Env::slow_factor() + 0.5) . '))"',

@@ -9,11 +9,15 @@ use Cwd qw(abs_path);
 use File::Basename qw(dirname);
 use File::Temp qw(tempdir);
 use Fcntl qw(:flock);
+use FindBin;
 use IO::Socket::INET;
 use IO::Socket::UNIX;
 use POSIX qw(:sys_wait_h);
 use Test::More;
 use Time::HiRes qw(sleep);
+
+use lib "$FindBin::Bin/lib";
+use Esputnik::Env qw(redis_binary);
 
 my $top  = abs_path(dirname(__FILE__) . '/..');
 my $tool = $ENV{ESPUTNIK_SPOOL_TOOL} // "$top/build/esputnik-spool";
@@ -105,7 +109,7 @@ sub start_redis {
     $redis = fork;
     if ($redis == 0) {
         open STDOUT, '>', "$tmp/redis.log";
-        exec 'redis-server', '--port', $port, '--bind', '127.0.0.1',
+        exec redis_binary('server'), '--port', $port, '--bind', '127.0.0.1',
              '--unixsocket', $socket, '--save', '', '--dir', $tmp,
              '--daemonize', 'no' or die $!;
     }
@@ -113,7 +117,7 @@ sub start_redis {
         return $socket if IO::Socket::UNIX->new(Peer => $socket);
         sleep 0.05;
     }
-    BAIL_OUT('redis-server does not start');
+    BAIL_OUT(redis_binary('server') . ' does not start');
 }
 
 END {

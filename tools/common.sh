@@ -10,8 +10,10 @@ PATH=$PATH:/usr/sbin:/sbin
 # Debian's packages, by what they are for; build.sh and the tools use them.
 BUILD_PACKAGES=(g++ make nginx nginx-dev libyajl-dev libhiredis-dev)
 RUN_PACKAGES=(redis-server redis-tools curl)
-TEST_PACKAGES=(check pkg-config perl redis-server redis-sentinel redis-tools
-    curl nghttp2-client python3 python3-redis valgrind strace openssl
+# of Redis, or of what the tests start instead: TEST_REDIS=valkey
+TEST_PACKAGES=("${TEST_REDIS:-redis}"-{server,sentinel,tools}
+    check pkg-config perl curl nghttp2-client python3 python3-redis valgrind
+    strace openssl
     build-essential debhelper dpkg-dev lintian git)
 LINT_PACKAGES=(shellcheck clang-format clang-tidy)
 

@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-#: matrix [COMMAND ...]   ./build.sh test (or COMMAND) on Debian 13: HEAD in a
-#:                   root of its own, which debootstrap makes once; needs root;
-#:                   MATRIX_SUITE=bookworm for a bare Debian 12
+#: matrix            ./build.sh test on Debian 13, then its server tests again
+#:                   with Valkey: HEAD in a root of its own, which debootstrap
+#:                   makes once; needs root
+#: matrix COMMAND ...   ./build.sh COMMAND there; both with MATRIX_SUITE=bookworm
+#:                   on a bare Debian 12, which has no Valkey
 # Everything is mounted in a namespace of this run: nothing stays mounted, and
 # no process stays alive, however it ends.
 set -euo pipefail
@@ -13,7 +15,6 @@ shopt -s inherit_errexit
 suite=${MATRIX_SUITE:-trixie}
 system=$BUILD/matrix/$suite
 checkout=/root/esputnik
-(($#)) || set -- test
 
 ((EUID == 0)) || die "matrix: only root can use debootstrap and chroot"
 git -C "$ROOT" rev-parse -q --verify HEAD >/dev/null \
@@ -77,6 +78,7 @@ enter() {
         PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
         ${CI:+CI="$CI"} ${TEST_JOBS:+TEST_JOBS="$TEST_JOBS"} \
         ${TEST_SLOW:+TEST_SLOW="$TEST_SLOW"} \
+        ${TEST_REDIS:+TEST_REDIS="$TEST_REDIS"} \
         NODE_EXTRA_CA_CERTS=/etc/ssl/machine.crt \
         bash -c 'cd "$1" && shift && exec ./build.sh "$@"' - "$checkout" "$@"
 }
@@ -99,4 +101,19 @@ cp -L /etc/ssl/certs/ca-certificates.crt "$system/etc/ssl/machine.crt"
 rm -rf "${system:?}$checkout"
 git clone -q --no-local "$ROOT" "$system$checkout"
 say "Debian $suite, $(git -C "$ROOT" log -1 --format='%h %s')"
-MATRIX_INSIDE=1 contained "$BASH" "${BASH_SOURCE[0]}" "$@" 8>&-
+
+# in_system COMMAND...: of build.sh there.
+in_system() {
+    MATRIX_INSIDE=1 contained "$BASH" "${BASH_SOURCE[0]}" "$@" 8>&-
+}
+
+if (($#)); then
+    in_system "$@"
+    exit
+fi
+status=0
+in_system test || status=1
+if [[ $suite != bookworm ]]; then
+    TEST_REDIS=valkey in_system test server || status=1
+fi
+exit "$status"

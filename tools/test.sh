@@ -4,6 +4,7 @@
 #:                   valgrind, and the fuzz targets; TEST_JOBS (2) at a time
 #: test unit|lint|server|asan|valgrind|fuzz [FILE.t ...]
 #:                   one part of it
+#:                   TEST_REDIS=valkey: with Valkey for Redis
 #: test long [FILE.t ...]
 #:                   the faults with the figures that are promised (TEST_LONG=1),
 #:                   one file at a time: takes its time, and is no part of the
@@ -139,7 +140,7 @@ use() {
 }
 
 part_server() {
-    title "server tests"
+    title "server tests${TEST_REDIS:+, $TEST_REDIS}"
     use plain
     prove_files t/**/*.t
 }

@@ -18,10 +18,11 @@ std::string_view host_of(std::string_view peer)
 {
     const size_t colon = peer.rfind(':');
     if (colon != peer.npos) {
-        peer = {peer.data(), colon};
+        peer.remove_suffix(peer.size() - colon);
     }
     if (peer.size() > 2 && peer.front() == '[') {
-        peer = {peer.data() + 1, peer.size() - 2};
+        peer.remove_prefix(1);
+        peer.remove_suffix(1);
     }
     return peer;
 }

@@ -30,7 +30,7 @@ my $nginx = nginx(vars => { URL => $url },
 # The page's addresses are the test's.
 my $folder = tempdir('esputnik-docs-XXXXXX', TMPDIR => 1, CLEANUP => 1);
 my %tool = (
-    'redis-cli' => 'redis-cli -p ' . $redis->port,
+    'redis-cli' => redis_binary('cli') . ' -p ' . $redis->port,
     curl => 'curl --connect-to localhost:80:127.0.0.1:' . $nginx->port,
 );
 for (sort keys %tool) {

@@ -60,8 +60,9 @@ sub cluster_tool
 sub redis_cli
 {
     my (@words) = @_;
-    open my $out, '-|', 'sh', '-c', 'exec redis-cli --cluster "$@" 2>&1 </dev/null', 'sh', @words
-        or die "redis-cli: $!\n";
+    my $tool = redis_binary('cli');
+    open my $out, '-|', 'sh', '-c', 'exec "$0" --cluster "$@" 2>&1 </dev/null', $tool, @words
+        or die "$tool: $!\n";
     my $text = do { local $/; <$out> };
     close $out;
     return ($? == 0, $text);

@@ -69,7 +69,7 @@ sleep 1.1;    # for as long a worker may hold back after Redis was down
 $scene->load;
 ok($scene->answered(10), 'answers at first');
 kill 'STOP', $nginx->worker_pids;
-sleep $stall;
+sleep slow($stall);
 kill 'CONT', $nginx->worker_pids;
 ok($scene->answered(10, 200), "200 after a stall of $stall s");
 $scene->verify('stall', deadline => 1000 * $stall + $scene->{timeout},

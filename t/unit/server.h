@@ -116,10 +116,15 @@ public:
         dir_ = dir;
         path_ = dir_ + "/redis.sock";
 
+        /* of Redis, or of what TEST_REDIS names */
+        const char *kind = getenv("TEST_REDIS");
+        const std::string name =
+            std::string(kind && *kind ? kind : "redis") + "-server";
+
         pid_ = fork();
         ck_assert_int_ge(pid_, 0);
         if (pid_ == 0) {
-            execlp("redis-server", "redis-server", "--port", "0",
+            execlp(name.c_str(), name.c_str(), "--port", "0",
                    "--unixsocket", path_.c_str(), "--dir", dir_.c_str(),
                    "--save", "", "--appendonly", "no", "--logfile",
                    (dir_ + "/log").c_str(), static_cast<char *>(nullptr));
@@ -131,7 +136,7 @@ public:
             }
             usleep(20000);
         }
-        ck_abort_msg("redis-server does not start");
+        ck_abort_msg("%s does not start", name.c_str());
     }
 
     void stop()

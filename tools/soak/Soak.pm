@@ -10,7 +10,7 @@ use warnings;
 use File::Temp qw(tempdir);
 use Time::HiRes qw(sleep time);
 
-use Esputnik::Env qw(root asan slow ms nginx_binary);
+use Esputnik::Env qw(root asan slow ms nginx_binary redis_binary);
 use Esputnik::Nginx;
 use Esputnik::Process qw(alive spawn wait_exit wait_for reap);
 use Esputnik::Redis;
@@ -342,9 +342,9 @@ sub table
 {
     my ($self) = @_;
     my ($version) = `@{[ nginx_binary() ]} -v 2>&1` =~ m{/(\S+)};
-    my ($redis) = `redis-server --version` =~ /v=(\S+)/;
+    my $redis = join ' ', `@{[ redis_binary('server') ]} --version` =~ /(\w+) server v=(\S+)/;
     my $counts = $self->{unrest}->counts;
-    my $text = sprintf "seed %s, %.0f s, nginx %s with 2 workers, Redis %s\n\n",
+    my $text = sprintf "seed %s, %.0f s, nginx %s with 2 workers, %s\n\n",
         $self->{seed}, $self->{took}, $version, $redis;
 
     my $row = sub { $text .= sprintf "%-34s" . ('%14s' x (@_ - 1)) . "\n", @_ };

@@ -1,7 +1,7 @@
 package Esputnik::Env;
 
-# What the environment says about this run: which nginx, which module, under
-# which checker, how slow.
+# What the environment says about this run: which nginx, which module, which
+# Redis, under which checker, how slow.
 
 use strict;
 use warnings;
@@ -10,7 +10,7 @@ use Exporter 'import';
 use File::Basename qw(dirname);
 use Cwd qw(abs_path);
 
-our @EXPORT_OK = qw(root nginx_binary module_path asan valgrind preload
+our @EXPORT_OK = qw(root nginx_binary module_path redis_binary asan valgrind preload
                     slow_factor slow ms);
 
 my $root = abs_path(dirname(__FILE__) . '/../../..');
@@ -24,6 +24,9 @@ sub module_path
     return $ENV{TEST_MODULE} ? abs_path($ENV{TEST_MODULE})
                              : "$root/build/ngx_esputnik_module.so";
 }
+
+# redis_binary('server'), 'cli': of Redis, or of what TEST_REDIS names (valkey).
+sub redis_binary { return ($ENV{TEST_REDIS} || 'redis') . "-$_[0]" }
 
 sub asan { $ENV{TEST_ASAN} ? 1 : 0 }
 sub valgrind { $ENV{TEST_VALGRIND} ? 1 : 0 }

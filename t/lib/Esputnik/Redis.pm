@@ -11,7 +11,7 @@ use IO::Socket::INET;
 use IO::Socket::UNIX;
 use Time::HiRes qw(sleep time);
 
-use Esputnik::Env qw(slow);
+use Esputnik::Env qw(redis_binary slow);
 use Esputnik::Port qw(free_port);
 use Esputnik::Process qw(spawn reap alive wait_exit wait_for);
 use Esputnik::Resp qw(encode_command);
@@ -64,7 +64,7 @@ sub launch
         : ('--port', $self->{port}, '--bind', $self->{host});
     delete $self->{client};
     $self->{pid} = spawn(
-        ['redis-server', @listen, '--dir', $self->{folder}, '--save', '',
+        [redis_binary('server'), @listen, '--dir', $self->{folder}, '--save', '',
          '--daemonize', 'no', @{ $self->{args} }],
         stderr => "$self->{folder}/log");
     # it accepts connections before it has read its data
@@ -72,7 +72,7 @@ sub launch
         !alive($self->{pid})
             || ($self->_connect && $self->cmd('PING') !~ /\ALOADING/);
     }, slow(10)) && alive($self->{pid})
-        or die "redis-server did not start: " . $self->log;
+        or die redis_binary('server') . " did not start: " . $self->log;
     return $self;
 }
 

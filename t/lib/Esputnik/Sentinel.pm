@@ -10,7 +10,7 @@ use File::Temp qw(tempdir);
 use IO::Socket::INET;
 use Time::HiRes qw(sleep time);
 
-use Esputnik::Env qw(slow);
+use Esputnik::Env qw(redis_binary slow);
 use Esputnik::Port qw(free_port);
 use Esputnik::Process qw(spawn reap alive wait_for);
 use Esputnik::Redis;
@@ -100,7 +100,7 @@ sub _tls_lines
 sub launch
 {
     my ($self, $s) = @_;
-    $s->{pid} = spawn(['redis-server', "$s->{folder}/sentinel.conf", '--sentinel'],
+    $s->{pid} = spawn([redis_binary('server'), "$s->{folder}/sentinel.conf", '--sentinel'],
                       stderr => "$s->{folder}/log");
     wait_for(sub { $self->ask($s, 'PING') }, slow(10)) or die "no sentinel\n";
 }

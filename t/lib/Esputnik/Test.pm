@@ -12,7 +12,7 @@ use JSON::PP ();
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-use Esputnik::Env qw(slow ms root);
+use Esputnik::Env qw(slow ms root redis_binary);
 use Esputnik::FakeRedis;
 use Esputnik::Http;
 use Esputnik::Load;
@@ -23,7 +23,7 @@ use Esputnik::Redis;
 
 our @EXPORT = qw(nginx redis fake_redis proxy load event events payload
                  decode accepted problem list_is finish slow ms wait_for sleep
-                 time root);
+                 time root redis_binary);
 
 sub import
 {
