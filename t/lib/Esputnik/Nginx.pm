@@ -182,8 +182,8 @@ sub worker_pids
     my @pids = split ' ', scalar(<$in>) // '';
     return grep {
         my $pid = $_;
-        open my $cmd, '<', "/proc/$pid/cmdline";
-        my $line = $cmd ? <$cmd> // '' : '';
+        my $cmd;    # it may just have gone
+        my $line = open($cmd, '<', "/proc/$pid/cmdline") ? <$cmd> // '' : '';
         $line =~ /worker process/ && $line !~ /shutting down/
             || (valgrind() && $line =~ /valgrind/);
     } @pids;
