@@ -24,12 +24,15 @@ ngx_conf_enum_t unknown_status_words[] = {
 };
 
 Range max_events_range = {1, 1000000, "a number from 1 to 1000000", false};
-Range max_length_range = {1, 4000000000, "a number from 1 to 4000000000, or "
-                                         "\"off\"", true};
+Range max_length_range = {1, 4000000000,
+                          "a number from 1 to 4000000000, or \"off\"", true};
 Range max_depth_range = {1, 1000, "a number from 1 to 1000", false};
 
-constexpr ngx_uint_t kAnywhere =
-    NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | NGX_HTTP_LOC_CONF;
+constexpr ngx_uint_t kAnywhere = NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF
+                                 | NGX_HTTP_LOC_CONF;
+
+/* a line for each member, as nginx has it */
+/* clang-format off */
 
 ngx_command_t commands[] = {
 
@@ -183,6 +186,8 @@ ngx_command_t commands[] = {
     ngx_null_command,
 };
 
+/* clang-format on */
+
 ngx_int_t postconfiguration(ngx_conf_t *cf) noexcept
 {
     MainConf *main = main_conf(cf);
@@ -196,6 +201,8 @@ ngx_int_t postconfiguration(ngx_conf_t *cf) noexcept
     return add_zone(cf, main);
 }
 
+/* clang-format off */
+
 ngx_http_module_t context = {
     add_variables,     /* preconfiguration */
     postconfiguration,
@@ -206,6 +213,8 @@ ngx_http_module_t context = {
     create_loc_conf,
     merge_loc_conf,
 };
+
+/* clang-format on */
 
 } // namespace
 

@@ -140,7 +140,10 @@ private:
         bool stored;
     };
 
-    std::string_view key_of(const Group &g) const { return items_[g.first].key; }
+    std::string_view key_of(const Group &g) const
+    {
+        return items_[g.first].key;
+    }
 
     /* The part's items, which stand together. */
     const Item *items_of(const Part &part) const

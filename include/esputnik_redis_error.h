@@ -19,27 +19,27 @@ namespace esputnik {
 
 enum class RedisError : uint8_t {
     none,
-    oom,            /* OOM: maxmemory reached, noeviction */
-    loading,        /* LOADING: reading its data after a start */
-    readonly,       /* READONLY: a replica */
-    misconf,        /* MISCONF: its own persistence fails */
-    noreplicas,     /* NOREPLICAS: min-replicas-to-write */
-    busy,           /* BUSY: a script runs */
-    masterdown,     /* MASTERDOWN */
-    clusterdown,    /* CLUSTERDOWN */
-    tryagain,       /* TRYAGAIN: a slot is being moved */
-    moved,          /* MOVED slot host:port */
-    ask,            /* ASK slot host:port */
-    crossslot,      /* CROSSSLOT */
-    noauth,         /* NOAUTH */
-    wrongpass,      /* WRONGPASS, and what Redis before 6 said instead */
-    noperm,         /* NOPERM */
-    wrongtype,      /* WRONGTYPE: the key holds something else */
-    noscript,       /* NOSCRIPT */
-    execabort,      /* EXECABORT that does not name another cause */
-    max_clients,    /* ERR max number of clients reached */
-    denied,         /* DENIED: protected mode */
-    unknown_command,/* ERR unknown command */
+    oom,             /* OOM: maxmemory reached, noeviction */
+    loading,         /* LOADING: reading its data after a start */
+    readonly,        /* READONLY: a replica */
+    misconf,         /* MISCONF: its own persistence fails */
+    noreplicas,      /* NOREPLICAS: min-replicas-to-write */
+    busy,            /* BUSY: a script runs */
+    masterdown,      /* MASTERDOWN */
+    clusterdown,     /* CLUSTERDOWN */
+    tryagain,        /* TRYAGAIN: a slot is being moved */
+    moved,           /* MOVED slot host:port */
+    ask,             /* ASK slot host:port */
+    crossslot,       /* CROSSSLOT */
+    noauth,          /* NOAUTH */
+    wrongpass,       /* WRONGPASS, and what Redis before 6 said instead */
+    noperm,          /* NOPERM */
+    wrongtype,       /* WRONGTYPE: the key holds something else */
+    noscript,        /* NOSCRIPT */
+    execabort,       /* EXECABORT that does not name another cause */
+    max_clients,     /* ERR max number of clients reached */
+    denied,          /* DENIED: protected mode */
+    unknown_command, /* ERR unknown command */
     other,
     count
 };

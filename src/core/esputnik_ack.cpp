@@ -43,8 +43,8 @@ bool append_ack(Buffer &out, const Ack &ack, uint64_t timeout_ms)
         char count[20];
         return append_command(
             out, {"WAIT",
-                  {count, static_cast<size_t>(
-                              write_decimal(count, ack.replicas) - count)},
+                  {count, static_cast<size_t>(write_decimal(count, ack.replicas)
+                                              - count)},
                   timeout});
     }
 
@@ -81,8 +81,8 @@ AckResult read_ack(const Reply &reply, const Ack &ack, RedisError *error)
     if (ack.mode == AckMode::aof) {
         /* [this server's own AOF: 0 or 1, replicas' AOFs] */
         if (reply.elements() != 2 || !reply.at(0).is(ReplyType::integer)
-            || !reply.at(1).is(ReplyType::integer)
-            || reply.at(0).integer() < 0 || reply.at(0).integer() > 1)
+            || !reply.at(1).is(ReplyType::integer) || reply.at(0).integer() < 0
+            || reply.at(0).integer() > 1)
         {
             return AckResult::protocol;
         }

@@ -95,9 +95,7 @@ bool FullLists::look(std::string_view key, uint64_t now_ms)
 {
     List *list = find(hash_of(key));
 
-    if (list == nullptr
-        || list->due > now_ms + (kLooks - 1) * kLookInterval)
-    {
+    if (list == nullptr || list->due > now_ms + (kLooks - 1) * kLookInterval) {
         return false;
     }
 

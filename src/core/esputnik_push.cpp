@@ -327,8 +327,8 @@ PushResult PushPlan::read_script(size_t number, const Reply &reply,
     const size_t aside = asides(number);
     if (n[duplicates] > all - aside || n[again] > aside
         || n[pushed] != all - n[duplicates] - n[again]
-        || (options_.dedup_ms == 0 && n[pushed] != all)
-        || n[longest] < 1 || n[longest] > part.count)
+        || (options_.dedup_ms == 0 && n[pushed] != all) || n[longest] < 1
+        || n[longest] > part.count)
     {
         return PushResult::protocol;
     }
@@ -353,8 +353,8 @@ PushResult PushPlan::read_script(size_t number, const Reply &reply,
     return PushResult::stored;
 }
 
-PushResult PushPlan::read(size_t number, const Reply &reply,
-                          PushCounts *counts, RedisError *error) const
+PushResult PushPlan::read(size_t number, const Reply &reply, PushCounts *counts,
+                          RedisError *error) const
 {
     const Part &part = parts_[number];
     const bool script = is_script(number);

@@ -12,8 +12,7 @@ class Line {
 public:
     Line(char *out, size_t size) : out_(out), size_(size) {}
 
-    __attribute__((format(printf, 2, 3)))
-    void print(const char *format, ...)
+    __attribute__((format(printf, 2, 3))) void print(const char *format, ...)
     {
         va_list args;
         va_start(args, format);

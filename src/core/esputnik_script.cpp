@@ -194,9 +194,15 @@ unsigned tag_of_slot(unsigned slot)
 
 } // namespace
 
-std::string_view push_script() { return kScript; }
+std::string_view push_script()
+{
+    return kScript;
+}
 
-std::string_view push_script_sha() { return kSha.view(); }
+std::string_view push_script_sha()
+{
+    return kSha.view();
+}
 
 bool append_script_load(Buffer &out)
 {
@@ -212,11 +218,9 @@ MarkName::MarkName(std::string_view list, uint64_t window_ms)
     : list_(list), window_(window_ms)
 {
     if (hash_tag(list).size() != list.size()) {
-        separator_ = ':';               /* has a tag, which goes first */
-    } else if (!list.empty()
-               && list.find('}') == std::string_view::npos)
-    {
-        separator_ = '}';               /* all of it becomes the tag */
+        separator_ = ':'; /* has a tag, which goes first */
+    } else if (!list.empty() && list.find('}') == std::string_view::npos) {
+        separator_ = '}'; /* all of it becomes the tag */
     } else {
         separator_ = ';';               /* braces that cannot be wrapped */
         tag_ = tag_of_slot(key_slot(list));

@@ -65,8 +65,7 @@ void SenderWatch::refused(std::string_view body, uint64_t now)
     const bool more = alert(now);
     Owed *owed = more ? find(digest) : nullptr;
 
-    sizes_.set((more ? sizes_.read() : 0)
-               | uint64_t{1} << (body.size() % 64));
+    sizes_.set((more ? sizes_.read() : 0) | uint64_t{1} << (body.size() % 64));
     watch_until_.set(now + kForget);
 
     if (owed != nullptr) {

@@ -71,8 +71,7 @@ const char *read_sentinel_address(const Reply &reply, std::string_view *host,
         return "the sentinel's answer is no address";
     }
     if (!valid_host(reply.at(0).text())
-        || !parse_port(reply.at(1).text(), port))
-    {
+        || !parse_port(reply.at(1).text(), port)) {
         return "the sentinel's address is not sound";
     }
     *host = reply.at(0).text();
@@ -91,8 +90,7 @@ bool read_switch_master(const Reply &message, std::string_view name,
         }
     }
     if (message.at(0).text() != "message"
-        || message.at(1).text() != kSwitchMaster)
-    {
+        || message.at(1).text() != kSwitchMaster) {
         return false;
     }
 
@@ -302,14 +300,12 @@ SentinelStep SentinelFollower::on_message(const Reply &message)
     std::string_view host;
     uint16_t port;
     if (state_ == State::idle
-        || !read_switch_master(message, name(), &host, &port))
-    {
+        || !read_switch_master(message, name(), &host, &port)) {
         return {};
     }
 
     const bool same = port == port_ && host == this->host();
-    const bool linked = state_ == State::connecting
-                        || state_ == State::checking
+    const bool linked = state_ == State::connecting || state_ == State::checking
                         || state_ == State::ready;
     if (same && linked) {
         return {};

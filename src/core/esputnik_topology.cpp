@@ -91,8 +91,7 @@ const char *Topology::node(const Address &address, size_t *index)
         || !fresh_.add(address.host, static_cast<uint16_t>(address.port),
                        address.id, index))
     {
-        return fresh_.nodes() == kMaxNodes ? "too many nodes"
-                                           : "out of memory";
+        return fresh_.nodes() == kMaxNodes ? "too many nodes" : "out of memory";
     }
     return nullptr;
 }
@@ -239,8 +238,8 @@ const char *Topology::shard(const Reply &reply)
         }
         name = value.next();
     }
-    if (!has_ranges || !has_members || !ranges.is_array()
-        || !members.is_array() || ranges.elements() % 2)
+    if (!has_ranges || !has_members || !ranges.is_array() || !members.is_array()
+        || ranges.elements() % 2)
     {
         return kShape;
     }

@@ -26,8 +26,7 @@ inline std::string_view view(const ngx_str_t &s)
 
 inline ngx_str_t str(std::string_view s)
 {
-    return {s.size(),
-            reinterpret_cast<u_char *>(const_cast<char *>(s.data()))};
+    return {s.size(), reinterpret_cast<u_char *>(const_cast<char *>(s.data()))};
 }
 
 /* A copy in a pool; data is nullptr when memory is short. */

@@ -27,8 +27,7 @@ public:
     void add(const struct sockaddr *sockaddr, socklen_t length);
 
     /* The same with this port. */
-    void add(const struct sockaddr *sockaddr, socklen_t length,
-             in_port_t port);
+    void add(const struct sockaddr *sockaddr, socklen_t length, in_port_t port);
 
     /* The next one to try; nullptr when all have been. */
     Address *next();

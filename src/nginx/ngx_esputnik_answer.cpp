@@ -90,8 +90,8 @@ ngx_int_t send_problem(ngx_http_request_t *r, const esputnik::Problem &problem,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    const size_t length =
-        esputnik::problem_json(problem, detail, text, esputnik::kProblemMax);
+    const size_t length = esputnik::problem_json(problem, detail, text,
+                                                 esputnik::kProblemMax);
     return send(r, status, kProblemJson, str({text, length}));
 }
 
@@ -129,9 +129,8 @@ ngx_int_t answer_accepted(Context *ctx)
     /* not by ngx_sprintf(): this is in the way of every POST */
     constexpr char kAccepted[] = "{\"accepted\":";
     u_char *end = ngx_cpymem(text, kAccepted, sizeof(kAccepted) - 1);
-    end = reinterpret_cast<u_char *>(
-        esputnik::write_decimal(reinterpret_cast<char *>(end),
-                                ctx->events - bad - ctx->duplicates));
+    end = reinterpret_cast<u_char *>(esputnik::write_decimal(
+        reinterpret_cast<char *>(end), ctx->events - bad - ctx->duplicates));
     ctx->result = Result::accepted;
 
     if (ctx->duplicates != 0) {
@@ -171,8 +170,8 @@ ngx_int_t answer_problem(Context *ctx, const esputnik::Problem &problem,
     if (ctx->error.len == 0) {
         char text[esputnik::kProblemMax];
         if (detail.empty()) {
-            detail = {text, esputnik::problem_detail(problem, text,
-                                                     sizeof(text))};
+            detail = {text,
+                      esputnik::problem_detail(problem, text, sizeof(text))};
         }
         ctx->error = copy(r->pool, detail);
     }

@@ -117,8 +117,7 @@ void read_in_place(Context *ctx)
 
     if (b == nullptr || !ctx->body_owned || !in_stream_order(r)
         || r->headers_in.chunked
-        || ctx->body_room
-               != static_cast<size_t>(r->headers_in.content_length_n)
+        || ctx->body_room != static_cast<size_t>(r->headers_in.content_length_n)
         || b->pos != b->last || b->end == ctx->body.data + ctx->body_room)
     {
         return;

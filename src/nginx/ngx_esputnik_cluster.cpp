@@ -205,8 +205,8 @@ void Cluster::look()
 
 bool Cluster::where(Link *, Place *place)
 {
-    const auto *servers =
-        static_cast<ServerConf *>(target_->conf()->servers.elts);
+    const auto *servers = static_cast<ServerConf *>(
+        target_->conf()->servers.elts);
     const size_t i = asked_ - 1;
 
     if (i < map_.nodes()) {
@@ -315,9 +315,9 @@ void Cluster::failed(std::string_view why)
 {
     u_char text[200];
     const ngx_str_t printable = {copy_printable(why, text, sizeof(text)), text};
-    const u_char *end =
-        ngx_snprintf(why_, sizeof(why_),
-                     "the cluster's topology cannot be read: %V", &printable);
+    const u_char *end = ngx_snprintf(
+        why_, sizeof(why_), "the cluster's topology cannot be read: %V",
+        &printable);
 
     why_length_ = static_cast<size_t>(end - why_);
     target_->complain(look_->peer(),
@@ -408,8 +408,7 @@ void Cluster::sweep()
 
     for (ClusterNode *n = nodes_; n != nullptr; n = n->next) {
         if (n->closed
-            || map_.find(n->host(), n->port()) != esputnik::SlotMap::kNone)
-        {
+            || map_.find(n->host(), n->port()) != esputnik::SlotMap::kNone) {
             continue;
         }
         if (n->unused()) {

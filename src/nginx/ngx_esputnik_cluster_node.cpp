@@ -9,8 +9,7 @@ ClusterNode *ClusterNode::make(Cluster *cluster)
 {
     Target *target = cluster->target();
     auto *node = new (std::nothrow) ClusterNode(cluster);
-    if (node != nullptr
-        && !node->links_.make(target, node, Link::Kind::redis))
+    if (node != nullptr && !node->links_.make(target, node, Link::Kind::redis))
     {
         delete node;
         return nullptr;

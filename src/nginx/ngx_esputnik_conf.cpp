@@ -33,8 +33,7 @@ char *merge_pass(ngx_conf_t *cf, LocConf *conf, ngx_http_core_loc_conf_t *clcf)
     MainConf *main = main_conf(cf);
 
     if (conf->max_length != 0
-        && conf->push == static_cast<ngx_uint_t>(Push::xadd))
-    {
+        && conf->push == static_cast<ngx_uint_t>(Push::xadd)) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"esputnik_max_length\" does not go with "
                            "\"esputnik_push xadd\", expected \"maxlen=N\" "
@@ -128,8 +127,8 @@ char *merge_loc_conf(ngx_conf_t *cf, void *parent, void *child) noexcept
     auto *conf = static_cast<LocConf *>(child);
     const esputnik::ParseOptions limits;
 
-    auto *const no_value =
-        static_cast<ngx_http_complex_value_t *>(NGX_CONF_UNSET_PTR);
+    auto *const no_value = static_cast<ngx_http_complex_value_t *>(
+        NGX_CONF_UNSET_PTR);
     auto *const no_token = static_cast<TokenConf *>(NGX_CONF_UNSET_PTR);
     auto *const no_folder = static_cast<SpoolFolderConf *>(NGX_CONF_UNSET_PTR);
 
@@ -177,9 +176,8 @@ char *merge_loc_conf(ngx_conf_t *cf, void *parent, void *child) noexcept
 
     if (conf->required_set == NGX_CONF_UNSET) {
         conf->required_set = 1;
-        conf->required = prev->required_set != NGX_CONF_UNSET
-                             ? prev->required
-                             : limits.required;
+        conf->required = prev->required_set != NGX_CONF_UNSET ? prev->required
+                                                              : limits.required;
     }
 
     merge<ngx_int_t>(conf->max_events, prev->max_events, NGX_CONF_UNSET,
@@ -229,7 +227,8 @@ char *merge_loc_conf(ngx_conf_t *cf, void *parent, void *child) noexcept
 
 void take_over_body_limits(MainConf *main)
 {
-    auto **clcf = static_cast<ngx_http_core_loc_conf_t **>(main->locations.elts);
+    auto **clcf = static_cast<ngx_http_core_loc_conf_t **>(
+        main->locations.elts);
 
     /* after all merges: nested locations have inherited the real limit */
     for (ngx_uint_t i = 0; i < main->locations.nelts; i++) {

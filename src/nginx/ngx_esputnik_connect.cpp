@@ -83,8 +83,8 @@ void Link::resolve()
 
     set_peer({host_, host_length_});
 
-    ngx_resolver_ctx_t *ctx =
-        conf->resolver != nullptr ? ngx_resolve_start(conf->resolver, nullptr)
+    ngx_resolver_ctx_t *ctx = conf->resolver != nullptr
+                                  ? ngx_resolve_start(conf->resolver, nullptr)
                                   : nullptr;
     if (ctx == nullptr || ctx == NGX_NO_RESOLVER) {
         down("no resolver for this name");
@@ -291,8 +291,8 @@ void Link::secure()
 {
     state_ = State::securing;
 
-    switch (tls_.start(target_->conf()->tls, connection_,
-                       {host_, host_length_}, on_secured))
+    switch (tls_.start(target_->conf()->tls, connection_, {host_, host_length_},
+                       on_secured))
     {
     case NGX_AGAIN:
         return;

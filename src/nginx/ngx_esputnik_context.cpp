@@ -60,8 +60,8 @@ Context *find_context(ngx_http_request_t *r)
 
 Context *make_context(ngx_http_request_t *r, LocConf *conf)
 {
-    ngx_pool_cleanup_t *cleanup =
-        ngx_pool_cleanup_add(r->pool, sizeof(Context));
+    ngx_pool_cleanup_t *cleanup = ngx_pool_cleanup_add(r->pool,
+                                                       sizeof(Context));
     if (cleanup == nullptr) {
         return nullptr;
     }

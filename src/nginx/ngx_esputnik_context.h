@@ -67,12 +67,12 @@ struct Context {
     size_t body_room;
     ngx_event_t body_timer;
     esputnik::Reason body_refusal;
-    unsigned gathering:1;
-    unsigned gathered:1;
-    unsigned body_owned:1;          /* body.data is an allocation of ours */
-    unsigned body_read_before:1;    /* by another module, which it was too
+    unsigned gathering : 1;
+    unsigned gathered : 1;
+    unsigned body_owned : 1;       /* body.data is an allocation of ours */
+    unsigned body_read_before : 1; /* by another module, which it was too
                                        large for */
-    unsigned encoded:1;             /* the body came with Content-Encoding */
+    unsigned encoded : 1;          /* the body came with Content-Encoding */
 
     /* the event at hand, for the variables; parser is nullptr when there is
      * none: ngx_esputnik_variables.cpp */

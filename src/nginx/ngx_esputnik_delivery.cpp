@@ -150,7 +150,9 @@ bool Delivery::send(Target *target, const esputnik::Ack &ack,
 
 Delivery::Verdict Delivery::verdict() const
 {
-    return {end_, error_, counts_,
+    return {end_,
+            error_,
+            counts_,
             {reinterpret_cast<const char *>(why_), why_length_}};
 }
 
@@ -171,8 +173,7 @@ Link *Delivery::link_for(Part *part)
         return link;
     }
 
-    switch (cluster->link_of(plan_.slot(part->index), ack_.mode, &link, &why))
-    {
+    switch (cluster->link_of(plan_.slot(part->index), ack_.mode, &link, &why)) {
 
     case Cluster::Found::link:
         return link;
@@ -194,8 +195,7 @@ Link *Delivery::link_for(Part *part)
 
 void Delivery::send_part(Part *part)
 {
-    const auto left =
-        static_cast<ngx_msec_int_t>(deadline_ - ngx_current_msec);
+    const auto left = static_cast<ngx_msec_int_t>(deadline_ - ngx_current_msec);
 
     part->way = Way::sent;
     part->refused = false;
@@ -211,8 +211,8 @@ void Delivery::send_part(Part *part)
         return;
     }
 
-    const std::string_view asking =
-        part->ask ? esputnik::kAsking : std::string_view();
+    const std::string_view asking = part->ask ? esputnik::kAsking
+                                              : std::string_view();
     const size_t size = plan_.size(part->index, part->form);
     const uint32_t replies = part->ask ? 2 : 1;
 
@@ -265,8 +265,7 @@ void Delivery::leave_ack(Part *part)
 void Delivery::ask_again(Part *part)
 {
     if (part->link->era() != part->era
-        || part->link->state() != Link::State::ready)
-    {
+        || part->link->state() != Link::State::ready) {
         fail(End::unknown, "the connection was lost before a confirmation");
         close(part);
         return;

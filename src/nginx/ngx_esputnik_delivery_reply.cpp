@@ -136,8 +136,8 @@ bool Delivery::take_reply(Part *part, const esputnik::Reply &reply)
             return true;
         }
         note_error(error);
-        fail(End::refused, reply.is_error() ? reply.text()
-                                            : std::string_view("refused"));
+        fail(End::refused,
+             reply.is_error() ? reply.text() : std::string_view("refused"));
         return true;
 
     case esputnik::PushResult::protocol:
@@ -157,8 +157,8 @@ bool Delivery::take_redirect(Part *part, const esputnik::Reply &reply,
         return false;
     }
 
-    const esputnik::NextHop hop =
-        part->hops.next(error, reply.text(), ngx_current_msec);
+    const esputnik::NextHop hop = part->hops.next(error, reply.text(),
+                                                  ngx_current_msec);
 
     if (hop.moved) {
         cluster->moved(hop.to, part->link);

@@ -107,10 +107,9 @@ char *set_invalid(ngx_conf_t *cf, ngx_command_t *, void *conf) noexcept
 
     if (view(value[1]) == "reject") {
         lcf->invalid = static_cast<ngx_uint_t>(Invalid::reject);
-        return cf->args->nelts == 2
-                   ? NGX_CONF_OK
-                   : refuse_value(cf, value[0], value[2],
-                                  "nothing after \"reject\"");
+        return cf->args->nelts == 2 ? NGX_CONF_OK
+                                    : refuse_value(cf, value[0], value[2],
+                                                   "nothing after \"reject\"");
     }
 
     if (view(value[1]) != "quarantine") {

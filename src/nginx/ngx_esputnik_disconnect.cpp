@@ -52,8 +52,7 @@ void Link::forget_questions(uint64_t from, std::string_view why)
         auto *op = static_cast<Op *>(slot.owner);
 
         if (op != nullptr && op->confirms != nullptr
-            && op->confirms->link == nullptr)
-        {
+            && op->confirms->link == nullptr) {
             slot.owner = nullptr;
             op->link = nullptr;
             (void) op->done(op, Outcome::unknown, nullptr, true, why);
@@ -93,8 +92,8 @@ void Link::down(std::string_view why)
             backoff_.lost(awaiting ? lasted : esputnik::kBackoffMax);
         }
 
-        const uint32_t delay =
-            backoff_.next(static_cast<uint32_t>(ngx_random()));
+        const uint32_t delay = backoff_.next(
+            static_cast<uint32_t>(ngx_random()));
         retry_at_ = ngx_current_msec + delay;
         backing_off_ = delay != 0;
     }

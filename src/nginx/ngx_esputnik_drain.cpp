@@ -219,8 +219,7 @@ Drain::Found Drain::look()
         reader_ = new (std::nothrow) esputnik::JournalReader();
         if (reader_ == nullptr
             || !reader_->init(&files, view(conf->folder->path),
-                              view(conf->target->name),
-                              &conf->shared->spool))
+                              view(conf->target->name), &conf->shared->spool))
         {
             let_go();  /* half a reader would find nothing, and say empty */
             error_ = ENOMEM;

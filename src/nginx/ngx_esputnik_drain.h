@@ -53,11 +53,10 @@ private:
     static void read(void *data, ngx_log_t *log) noexcept;
     static void on_read(ngx_event_t *ev) noexcept;
     static void on_timer(ngx_event_t *ev) noexcept;
-    static void on_delivered(void *owner, const Delivery::Verdict &verdict)
-        noexcept;
-    static bool on_length(Op *op, Outcome outcome,
-                          const esputnik::Reply *reply, bool last,
-                          std::string_view why) noexcept;
+    static void on_delivered(void *owner,
+                             const Delivery::Verdict &verdict) noexcept;
+    static bool on_length(Op *op, Outcome outcome, const esputnik::Reply *reply,
+                          bool last, std::string_view why) noexcept;
 
     void run();
     bool sweep_due();

@@ -70,8 +70,7 @@ bool Drain::plan_record(const esputnik::JournalReader::Item &item,
         esputnik::OperationValue value;
         while (ops.value(&value)) {
             if (!plan.add(op.key, value.bytes,
-                          value.id.empty() ? value.bytes : value.id))
-            {
+                          value.id.empty() ? value.bytes : value.id)) {
                 return false;
             }
         }
@@ -235,9 +234,9 @@ void Drain::delivered(const Delivery::Verdict &verdict)
 
 void Drain::stuck(const Delivery::Verdict &verdict)
 {
-    const bool own_fault =
-        verdict.end == Delivery::End::refused
-        && redis_error_scope(verdict.error) != esputnik::RedisScope::target;
+    const bool own_fault = verdict.end == Delivery::End::refused
+                           && redis_error_scope(verdict.error)
+                                  != esputnik::RedisScope::target;
 
     waits_for(verdict.why);
 

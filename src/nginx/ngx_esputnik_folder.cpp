@@ -62,9 +62,9 @@ bool recount(const SpoolConf *conf)
         return false;
     }
 
-    const int64_t bytes =
-        spool_bytes(esputnik::posix_files(),
-                    reinterpret_cast<char *>(conf->folder->path.data));
+    const int64_t bytes = spool_bytes(
+        esputnik::posix_files(),
+        reinterpret_cast<char *>(conf->folder->path.data));
 
     return bytes >= 0 && at_rest(root, sum)
            && sum.correct(before, static_cast<uint64_t>(bytes));

@@ -10,8 +10,7 @@
 
 namespace ngx_esputnik {
 
-bool Link::add_step(Step step,
-                    std::initializer_list<std::string_view> command)
+bool Link::add_step(Step step, std::initializer_list<std::string_view> command)
 {
     if (!append_command(greeting_, command)) {
         return false;
@@ -50,17 +49,18 @@ bool Link::compose_greeting()
     if (conf->database != 0 && !sentinel) {
         end = ngx_sprintf(text, "%ui", conf->database);
         if (!add_step(Step::select,
-                      {"SELECT", {reinterpret_cast<char *>(text),
-                                  size_t(end - text)}}))
+                      {"SELECT",
+                       {reinterpret_cast<char *>(text), size_t(end - text)}}))
         {
             return false;
         }
     }
 
     end = ngx_sprintf(text, "ngx_esputnik-%P-%ui", ngx_pid, number_);
-    if (!add_step(Step::name, {"CLIENT", "SETNAME",
-                               {reinterpret_cast<char *>(text),
-                                size_t(end - text)}}))
+    if (!add_step(Step::name,
+                  {"CLIENT",
+                   "SETNAME",
+                   {reinterpret_cast<char *>(text), size_t(end - text)}}))
     {
         return false;
     }

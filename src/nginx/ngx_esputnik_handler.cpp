@@ -25,18 +25,20 @@ bool encoded(ngx_http_request_t *r)
 {
     const ngx_list_part_t *part = &r->headers_in.headers.part;
 
-    for ( ; part != nullptr; part = part->next) {
+    for (; part != nullptr; part = part->next) {
         const auto *h = static_cast<ngx_table_elt_t *>(part->elts);
         for (ngx_uint_t i = 0; i < part->nelts; i++) {
             if (h[i].key.len == sizeof("Content-Encoding") - 1
                 && ngx_strncmp(h[i].lowcase_key, "content-encoding",
-                               sizeof("content-encoding") - 1) == 0
+                               sizeof("content-encoding") - 1)
+                       == 0
                 && h[i].value.len != 0
                 && (h[i].value.len != sizeof("identity") - 1
                     || ngx_strncasecmp(h[i].value.data,
                                        reinterpret_cast<u_char *>(
                                            const_cast<char *>("identity")),
-                                       sizeof("identity") - 1) != 0))
+                                       sizeof("identity") - 1)
+                           != 0))
             {
                 return true;
             }

@@ -78,9 +78,8 @@ private:
         std::string_view name() const { return {key.data(), key.size()}; }
     };
 
-    static bool on_length(Op *op, Outcome outcome,
-                          const esputnik::Reply *reply, bool last,
-                          std::string_view why) noexcept;
+    static bool on_length(Op *op, Outcome outcome, const esputnik::Reply *reply,
+                          bool last, std::string_view why) noexcept;
 
     Look *find(std::string_view key);
     Look *begin(std::string_view key, uint64_t max, ngx_msec_t timeout,

@@ -118,9 +118,7 @@ void Link::set_peer(std::string_view name)
 char *Link::send(Op *op, size_t size, uint32_t replies, ngx_msec_t timeout)
 {
     if (state_ == State::down) {
-        if (held_
-            || (backing_off_ && !passed(ngx_current_msec, retry_at_)))
-        {
+        if (held_ || (backing_off_ && !passed(ngx_current_msec, retry_at_))) {
             return nullptr;
         }
         wanted_ = true;
@@ -132,8 +130,7 @@ char *Link::send(Op *op, size_t size, uint32_t replies, ngx_msec_t timeout)
 
     /* one command larger than the whole queue is taken when it is alone */
     if (!pipeline_.empty()
-        && pipeline_.pending() + size > target_->conf()->queue)
-    {
+        && pipeline_.pending() + size > target_->conf()->queue) {
         set_reason("the queue to Redis is full");
         return nullptr;
     }

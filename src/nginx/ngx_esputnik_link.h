@@ -135,10 +135,11 @@ public:
     bool is_at(std::string_view host, in_port_t port) const
     {
         return port == port_ && host.size() == host_length_
-               && ngx_strncasecmp(str(host).data,
-                                  reinterpret_cast<u_char *>(
-                                      const_cast<char *>(host_)),
-                                  host_length_) == 0;
+               && ngx_strncasecmp(
+                      str(host).data,
+                      reinterpret_cast<u_char *>(const_cast<char *>(host_)),
+                      host_length_)
+                      == 0;
     }
 
     /* Where it is, or was last, connected: for $esputnik_redis_addr. */
@@ -215,8 +216,7 @@ private:
 
     /* the greeting: ngx_esputnik_greeting.cpp */
     bool compose_greeting();
-    bool add_step(Step step,
-                  std::initializer_list<std::string_view> command);
+    bool add_step(Step step, std::initializer_list<std::string_view> command);
     void greeted(const esputnik::Reply &reply);
     void ready();
 

@@ -48,10 +48,7 @@ struct OwnedOp {
     Op op;          /* first: an Op * is an OwnedOp * */
     Owner *owner;
 
-    static Owner *of(Op *op)
-    {
-        return reinterpret_cast<OwnedOp *>(op)->owner;
-    }
+    static Owner *of(Op *op) { return reinterpret_cast<OwnedOp *>(op)->owner; }
 };
 
 } // namespace ngx_esputnik

@@ -10,8 +10,8 @@ namespace {
 
 void on_spooled(SpoolWaiter *waiter, ngx_err_t error, const char *why) noexcept
 {
-    auto *ctx = reinterpret_cast<Context *>(
-        reinterpret_cast<char *>(waiter) - offsetof(Context, spooled));
+    auto *ctx = reinterpret_cast<Context *>(reinterpret_cast<char *>(waiter)
+                                            - offsetof(Context, spooled));
     ngx_int_t rc;
 
     ngx_http_set_log_request(ctx->request->connection->log, ctx->request);

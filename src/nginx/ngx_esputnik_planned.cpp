@@ -143,8 +143,7 @@ ngx_int_t deliver(Context *ctx, Target *target, Delivery *delivery)
     begin_asking(ctx);
 
     if (!delivery->send(target, ctx->conf->ack, time_left(ctx), ctx,
-                        on_delivered))
-    {
+                        on_delivered)) {
         ctx->link = delivery->link();
         rc = conclude(ctx, delivery->plan(), delivery->verdict());
         delivery->drop();
@@ -157,8 +156,8 @@ ngx_int_t deliver(Context *ctx, Target *target, Delivery *delivery)
 
 void on_length(LengthWaiter *waiter, std::string_view why) noexcept
 {
-    auto *ctx = reinterpret_cast<Context *>(
-        reinterpret_cast<char *>(waiter) - offsetof(Context, length));
+    auto *ctx = reinterpret_cast<Context *>(reinterpret_cast<char *>(waiter)
+                                            - offsetof(Context, length));
     Delivery *delivery = ctx->delivery;
 
     ngx_http_set_log_request(ctx->request->connection->log, ctx->request);
@@ -212,9 +211,9 @@ ngx_int_t push_planned(Context *ctx, const esputnik::Parser &parser)
 ngx_int_t quarantine_body(Context *ctx, const esputnik::Problem &problem)
 {
     char detail[esputnik::kProblemMax];
-    ctx->error = copy(ctx->request->pool,
-                      {detail, esputnik::problem_detail(problem, detail,
-                                                        sizeof(detail))});
+    ctx->error = copy(
+        ctx->request->pool,
+        {detail, esputnik::problem_detail(problem, detail, sizeof(detail))});
 
     return plan_and_deliver(
         ctx, [&](esputnik::PushPlan &plan, esputnik::Problem *why) {

@@ -76,8 +76,7 @@ char *set_push(ngx_conf_t *cf, ngx_command_t *, void *conf) noexcept
     }
 
     const ngx_int_t maxlen = number_after(value[2], "maxlen=");
-    if (maxlen == NGX_ERROR
-        || lcf->push != static_cast<ngx_uint_t>(Push::xadd))
+    if (maxlen == NGX_ERROR || lcf->push != static_cast<ngx_uint_t>(Push::xadd))
     {
         return refuse_value(cf, value[0], value[2],
                             "\"maxlen=N\", and behind \"xadd\" only");

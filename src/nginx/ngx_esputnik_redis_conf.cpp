@@ -44,8 +44,8 @@ TargetConf *from_url(ngx_conf_t *cf, const ngx_str_t &text)
         target->user = copy(cf->pool, {url.user.data(), url.user.size()});
     }
     if (url.has_password) {
-        target->password =
-            copy(cf->pool, {url.password.data(), url.password.size()});
+        target->password = copy(cf->pool,
+                                {url.password.data(), url.password.size()});
     }
     target->database = url.database;
 
@@ -150,8 +150,8 @@ bool resolve_servers(ngx_conf_t *cf, TargetConf *target)
 bool same_login(const TargetConf *a, const TargetConf *b)
 {
     if (a->servers.nelts != b->servers.nelts
-        || (a->tls == nullptr) != (b->tls == nullptr)
-        || !same(a->user, b->user) || !same(a->password, b->password))
+        || (a->tls == nullptr) != (b->tls == nullptr) || !same(a->user, b->user)
+        || !same(a->password, b->password))
     {
         return false;
     }

@@ -27,8 +27,7 @@ char *set_server(ngx_conf_t *cf, TargetConf *target, ngx_str_t *value)
 {
     for (ngx_uint_t i = 1; i < cf->args->nelts; i++) {
         if (add_server(cf, target, value[i], esputnik::kRedisPort)
-            != NGX_CONF_OK)
-        {
+            != NGX_CONF_OK) {
             return conf_error();
         }
     }
@@ -167,8 +166,7 @@ char *set_database(ngx_conf_t *cf, TargetConf *target, ngx_str_t *value)
 
     const ngx_int_t n = ngx_atoi(value[1].data, value[1].len);
     if (n == NGX_ERROR || n > static_cast<ngx_int_t>(esputnik::kMaxDatabase)) {
-        return refuse_value(cf, value[0], value[1],
-                            "a number from 0 to 65535");
+        return refuse_value(cf, value[0], value[1], "a number from 0 to 65535");
     }
     target->database = static_cast<ngx_uint_t>(n);
     return NGX_CONF_OK;

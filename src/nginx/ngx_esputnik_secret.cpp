@@ -61,8 +61,7 @@ bool read_secret_file(ngx_conf_t *cf, const ngx_str_t &directive,
     }
 
     struct stat st;
-    if (::fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)
-        || st.st_size > kMaxSize)
+    if (::fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size > kMaxSize)
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"%V\" of \"%V\" is not what is expected, a file "
@@ -79,8 +78,8 @@ bool read_secret_file(ngx_conf_t *cf, const ngx_str_t &directive,
                            path, &directive);
     }
 
-    ngx_pool_cleanup_t *cleanup =
-        ngx_pool_cleanup_add(cf->pool, sizeof(ngx_str_t));
+    ngx_pool_cleanup_t *cleanup = ngx_pool_cleanup_add(cf->pool,
+                                                       sizeof(ngx_str_t));
     auto *data = static_cast<u_char *>(ngx_pnalloc(cf->pool, kMaxSize));
     if (cleanup == nullptr || data == nullptr) {
         (void) ::close(fd);

@@ -76,8 +76,8 @@ bool Sentinel::init()
     }
 
     while (link_count_ < count) {
-        auto *link = new (std::nothrow) Link(target_, this, link_count_,
-                                             Link::Kind::sentinel);
+        auto *link = new (std::nothrow)
+            Link(target_, this, link_count_, Link::Kind::sentinel);
         if (link == nullptr) {
             return false;
         }
@@ -107,11 +107,11 @@ Sentinel::~Sentinel()
 bool Sentinel::where(Link *link, Place *place)
 {
     if (link->kind() == Link::Kind::sentinel) {
-        const auto *servers =
-            static_cast<ServerConf *>(target_->conf()->servers.elts);
-        place->server = &servers[link->number() < server_count_
-                                     ? link->number()
-                                     : listening_to_];
+        const auto *servers = static_cast<ServerConf *>(
+            target_->conf()->servers.elts);
+        place
+            ->server = &servers[link->number() < server_count_ ? link->number()
+                                                               : listening_to_];
         return true;
     }
 
@@ -128,7 +128,7 @@ bool Sentinel::where(Link *link, Place *place)
 
 void Sentinel::follow(Step step, std::string_view peer)
 {
-    for ( ;; ) {
+    for (;;) {
         if (step.why != nullptr) {
             target_->complain(peer, step.why);
         }
@@ -155,8 +155,8 @@ void Sentinel::follow(Step step, std::string_view peer)
             return;
 
         case Step::Kind::back_off:
-            pause(step.delay_ms, step.why != nullptr ? step.why
-                                                     : "no master is known");
+            pause(step.delay_ms,
+                  step.why != nullptr ? step.why : "no master is known");
             return;
         }
     }
@@ -176,12 +176,12 @@ bool Sentinel::ask(size_t number)
     }
 
     return append_sentinel_address(bytes, view(conf->sentinel))
-           && append(link, &address_.op, bytes, conf->connect_timeout) != nullptr;
+           && append(link, &address_.op, bytes, conf->connect_timeout)
+                  != nullptr;
 }
 
-bool Sentinel::on_address(Op *op, Outcome outcome,
-                          const esputnik::Reply *reply, bool,
-                          std::string_view) noexcept
+bool Sentinel::on_address(Op *op, Outcome outcome, const esputnik::Reply *reply,
+                          bool, std::string_view) noexcept
 {
     Sentinel *s = OwnedOp<Sentinel>::of(op);
 
@@ -275,8 +275,8 @@ void Sentinel::pause(ngx_msec_t ms, std::string_view why)
                                      "the master cannot be found: %V", &reason);
 
     for (Link *link : *masters_) {
-        link->hold({reinterpret_cast<char *>(text),
-                    static_cast<size_t>(end - text)});
+        link->hold(
+            {reinterpret_cast<char *>(text), static_cast<size_t>(end - text)});
     }
 }
 
@@ -370,8 +370,7 @@ void Sentinel::lost(Link *link, ngx_msec_t lasted)
 
 bool Sentinel::message(Link *link, const esputnik::Reply &reply)
 {
-    if (link->kind() != Link::Kind::sentinel
-        || link->number() != server_count_)
+    if (link->kind() != Link::Kind::sentinel || link->number() != server_count_)
     {
         return false;
     }

@@ -54,8 +54,9 @@ bool build(esputnik::RecordBuilder &builder, const esputnik::PushPlan &plan,
             ok = ok && builder.operation(op);
         }
         /* an event is its own identity unless another was asked for */
-        ok = ok && builder.value(value, identity == value ? std::string_view()
-                                                          : identity);
+        ok = ok
+             && builder.value(value, identity == value ? std::string_view()
+                                                       : identity);
     });
 
     return ok && builder.finish();
@@ -243,7 +244,7 @@ SpoolResult Spool::append(const esputnik::PushPlan &plan, SpoolWaiter *waiter)
     /* from here on every worker queues behind */
     uint64_t sequence = shared().take(plan.parts_left(), now_us());
     (void) ngx_atomic_cmp_set(&conf_->shared->oldest_ms, 0, now_ms);
-    for (size_t at = before; at < pending_.size(); ) {
+    for (size_t at = before; at < pending_.size();) {
         esputnik::RecordHeader header;
         if (!peek_record_header(pending_.data() + at, &header)) {
             break;

@@ -29,8 +29,8 @@ struct SpoolWaiter {
     ngx_msec_t deadline;   /* of ngx_current_msec: the disk, too, may hang */
     /* error is 0 when the record is on the disk, else errno; why says what
      * failed. */
-    void (*done)(SpoolWaiter *waiter, ngx_err_t error, const char *why)
-        noexcept;
+    void (*done)(SpoolWaiter *waiter, ngx_err_t error,
+                 const char *why) noexcept;
     bool waiting;
 };
 

@@ -110,8 +110,7 @@ bool lock_folder(ngx_cycle_t *cycle, const SpoolFolderConf *folder)
 
     /* not while workers of a reload or a binary upgrade may be writing */
     if (ngx_is_init_cycle(cycle->old_cycle)
-        && std::getenv(NGINX_VAR) == nullptr)
-    {
+        && std::getenv(NGINX_VAR) == nullptr) {
         esputnik::PosixFiles files;
         (void) clean_spool(files, reinterpret_cast<char *>(folder->path.data));
     }
@@ -151,8 +150,10 @@ bool count_folder(ngx_cycle_t *cycle, MainConf *main,
 
     const int error = scan_spool(
         files, reinterpret_cast<char *>(folder->path.data), &found, &reports);
-    const int64_t bytes = error < 0 ? error : spool_bytes(
-        files, reinterpret_cast<char *>(folder->path.data));
+    const int64_t bytes = error < 0
+                              ? error
+                              : spool_bytes(files, reinterpret_cast<char *>(
+                                                       folder->path.data));
     if (bytes < 0) {
         ngx_log_error(NGX_LOG_EMERG, cycle->log, static_cast<int>(-bytes),
                       "\"esputnik_spool\" \"%V\" cannot be read",
@@ -469,8 +470,7 @@ ngx_int_t init_spools(ngx_cycle_t *cycle, MainConf *main)
      * change it. */
     for (ngx_uint_t i = 0; i < main->folders.nelts; i++) {
         if (needs_count(main, folder[i])
-            && !count_folder(cycle, main, folder[i]))
-        {
+            && !count_folder(cycle, main, folder[i])) {
             return NGX_ERROR;
         }
     }

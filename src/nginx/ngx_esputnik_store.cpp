@@ -27,8 +27,8 @@ esputnik::ParseOptions options(const Context *ctx)
     o.max_depth = static_cast<unsigned>(conf->max_depth);
     o.required = conf->required;
     o.reject_unknown_status = conf->reject_unknown_status != 0;
-    o.keep_going =
-        conf->invalid == static_cast<ngx_uint_t>(Invalid::quarantine);
+    o.keep_going = conf->invalid
+                   == static_cast<ngx_uint_t>(Invalid::quarantine);
 
     const MainConf *main = main_conf(ctx->request);
     o.wanted = main->counted | (needs_fields(conf) ? main->wanted : 0);
@@ -119,8 +119,7 @@ bool on_reply(Op *op, Outcome outcome, const esputnik::Reply *reply, bool,
         }
     }
 
-    rc = has_spool(ctx) && again ? spool_again(ctx)
-                                 : unavailable(ctx, why);
+    rc = has_spool(ctx) && again ? spool_again(ctx) : unavailable(ctx, why);
     resume(ctx, rc);
     return trusted;
 }
@@ -175,8 +174,7 @@ ngx_int_t refused(Context *ctx, esputnik::Problem problem)
 
     Target *target = Target::of(ctx->conf->target);
     if (target != nullptr
-        && target->refusals().pass(reason_name(problem.reason)))
-    {
+        && target->refusals().pass(reason_name(problem.reason))) {
         ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
                       "esputnik: payload refused: %V%s", &ctx->error,
                       target->refusals().held());

@@ -51,8 +51,7 @@ bool Target::make_links()
 
     sentinel_ = Sentinel::make(this);
     if (sentinel_ == nullptr
-        || !links_.make(this, sentinel_, Link::Kind::master))
-    {
+        || !links_.make(this, sentinel_, Link::Kind::master)) {
         return false;
     }
     sentinel_->guide(&links_);
@@ -104,8 +103,8 @@ Link *Target::link_to(std::string_view key)
 
     Link *link = nullptr;
     std::string_view why;
-    (void) cluster_->link_of(esputnik::key_slot(key),
-                             esputnik::AckMode::memory, &link, &why);
+    (void) cluster_->link_of(esputnik::key_slot(key), esputnik::AckMode::memory,
+                             &link, &why);
     return link;
 }
 

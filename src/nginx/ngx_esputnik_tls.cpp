@@ -8,8 +8,7 @@ namespace ngx_esputnik {
 
 TlsConf *new_tls_conf(ngx_conf_t *cf)
 {
-    auto *tls =
-        static_cast<TlsConf *>(ngx_pcalloc(cf->pool, sizeof(TlsConf)));
+    auto *tls = static_cast<TlsConf *>(ngx_pcalloc(cf->pool, sizeof(TlsConf)));
     if (tls != nullptr) {
         tls->on = NGX_CONF_UNSET;
         tls->verify = NGX_CONF_UNSET;
@@ -54,10 +53,10 @@ void TlsClient::note(ngx_log_t *log, ngx_uint_t, u_char *text, size_t length)
 std::string_view TlsClient::reason(const char *otherwise)
 {
     const ngx_str_t said = {said_length_, said_};
-    const u_char *end =
-        said.len != 0 ? ngx_snprintf(reason_, sizeof(reason_), "%s: %V",
-                                     otherwise, &said)
-                      : ngx_snprintf(reason_, sizeof(reason_), "%s", otherwise);
+    const u_char *end = said.len != 0 ? ngx_snprintf(reason_, sizeof(reason_),
+                                                     "%s: %V", otherwise, &said)
+                                      : ngx_snprintf(reason_, sizeof(reason_),
+                                                     "%s", otherwise);
     return {reinterpret_cast<char *>(reason_),
             static_cast<size_t>(end - reason_)};
 }
@@ -94,8 +93,7 @@ bool make_tls(ngx_conf_t *cf, TlsConf *tls)
     tls->ssl.log = cf->log;
 
     if (ngx_ssl_create(&tls->ssl, NGX_SSL_TLSv1_2 | NGX_SSL_TLSv1_3, tls)
-        != NGX_OK)
-    {
+        != NGX_OK) {
         return false;
     }
 
@@ -109,14 +107,12 @@ bool make_tls(ngx_conf_t *cf, TlsConf *tls)
 
     if (tls->trusted.len != 0) {
         if (ngx_ssl_trusted_certificate(cf, &tls->ssl, &tls->trusted, kDepth)
-            != NGX_OK)
-        {
+            != NGX_OK) {
             return wrong_file(cf, "tls_trusted_certificate", tls->trusted);
         }
 
     } else if (tls->verify
-               && SSL_CTX_set_default_verify_paths(tls->ssl.ctx) != 1)
-    {
+               && SSL_CTX_set_default_verify_paths(tls->ssl.ctx) != 1) {
         ngx_ssl_error(NGX_LOG_EMERG, cf->log, 0,
                       const_cast<char *>("the system's CA certificates cannot "
                                          "be read"));
@@ -147,8 +143,7 @@ ngx_int_t TlsClient::start(TlsConf *conf, ngx_connection_t *c,
     if (name.size() >= sizeof(name_)) {
         return NGX_ERROR;
     }
-    if (name != std::string_view(reinterpret_cast<char *>(name_),
-                                 name_length_))
+    if (name != std::string_view(reinterpret_cast<char *>(name_), name_length_))
     {
         forget();   /* a session of another peer's */
     }

@@ -22,8 +22,8 @@ void end_token(void *data)
 
 TokenConf *new_token(ngx_conf_t *cf)
 {
-    ngx_pool_cleanup_t *cleanup =
-        ngx_pool_cleanup_add(cf->pool, sizeof(TokenConf));
+    ngx_pool_cleanup_t *cleanup = ngx_pool_cleanup_add(cf->pool,
+                                                       sizeof(TokenConf));
     if (cleanup == nullptr) {
         return nullptr;
     }

@@ -58,7 +58,7 @@ void Link::flush()
         return;
     }
 
-    for ( ;; ) {
+    for (;;) {
         esputnik::Pipeline::Span span = pipeline_.output();
         if (lane_ != esputnik::AckMode::memory) {
             span.size = ngx_min(span.size, pipeline_.unwritten_before(group_));
@@ -182,7 +182,7 @@ bool Link::take_replies()
 {
     const ngx_uint_t era = era_;
 
-    for ( ;; ) {
+    for (;;) {
         esputnik::Reply reply;
 
         switch (decoder_.next(&reply)) {

@@ -140,8 +140,8 @@ ngx_int_t get_shard(ngx_http_request_t *r, const Context *ctx, Value *v)
         }
     }
 
-    return number(r, v, esputnik::shard_of(
-                            by, static_cast<unsigned>(ctx->conf->shards)));
+    return number(
+        r, v, esputnik::shard_of(by, static_cast<unsigned>(ctx->conf->shards)));
 }
 
 ngx_int_t get_field(const Context *ctx, Value *v, esputnik::Field field)
@@ -196,8 +196,8 @@ esputnik::Field find_scalar(std::string_view name)
 /* data is the variable's whole name */
 ngx_int_t get(ngx_http_request_t *r, Value *v, uintptr_t data) noexcept
 {
-    const std::string_view name =
-        view(*reinterpret_cast<ngx_str_t *>(data)).substr(kPrefix.size());
+    const std::string_view name = view(*reinterpret_cast<ngx_str_t *>(data))
+                                      .substr(kPrefix.size());
     const Context *ctx = find_context(r);
 
     const Named *n = find_named(name);
@@ -249,8 +249,8 @@ ngx_int_t fields_in_use(ngx_conf_t *cf, esputnik::FieldSet *fields)
             *fields |= esputnik::field_bit(esputnik::Field::contact_id);
 
         } else if (find_named(name) == nullptr) {
-            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                          "unknown \"%V\" variable", &used[i].name);
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "unknown \"%V\" variable",
+                          &used[i].name);
             return NGX_ERROR;
         }
     }

@@ -21,7 +21,7 @@ static_assert(kMostPlaces <= esputnik::SpoolAccount::kShares,
 template <class T>
 T *find(T *list, std::string_view name)
 {
-    for ( ; list != nullptr; list = list->next) {
+    for (; list != nullptr; list = list->next) {
         if (std::string_view(reinterpret_cast<char *>(list->name),
                              list->name_length)
             == name)
@@ -127,10 +127,9 @@ SharedRoot *make_root(ngx_slab_pool_t *pool)
         ngx_min(ngx_max(4 * ngx_ncpu, kFewestPlaces), kMostPlaces));
     root->workers = make_array<ngx_atomic_t>(pool, root->places);
 
-    root->counter_slots =
-        static_cast<size_t>(ngx_min(ngx_max(ngx_ncpu, 1), kMostSlots));
-    root->counters =
-        make_array<esputnik::Counters>(pool, root->counter_slots);
+    root->counter_slots = static_cast<size_t>(
+        ngx_min(ngx_max(ngx_ncpu, 1), kMostSlots));
+    root->counters = make_array<esputnik::Counters>(pool, root->counter_slots);
 
     const ngx_time_t *now = ngx_timeofday();
     root->since_ms = static_cast<uint64_t>(now->sec) * 1000 + now->msec;
@@ -146,8 +145,8 @@ bool add_entries(ngx_slab_pool_t *pool, SharedRoot *root, MainConf *main)
     auto **target = static_cast<TargetConf **>(main->targets.elts);
     for (ngx_uint_t i = 0; i < main->targets.nelts; i++) {
         target[i]->generation = root->generations;
-        target[i]->shared =
-            find_or_add_target(pool, root, view(target[i]->name));
+        target[i]->shared = find_or_add_target(pool, root,
+                                               view(target[i]->name));
         if (target[i]->shared == nullptr) {
             return false;
         }
@@ -155,8 +154,8 @@ bool add_entries(ngx_slab_pool_t *pool, SharedRoot *root, MainConf *main)
 
     auto **folder = static_cast<SpoolFolderConf **>(main->folders.elts);
     for (ngx_uint_t i = 0; i < main->folders.nelts; i++) {
-        folder[i]->shared =
-            find_or_add_folder(pool, root, view(folder[i]->path));
+        folder[i]->shared = find_or_add_folder(pool, root,
+                                               view(folder[i]->path));
         if (folder[i]->shared == nullptr) {
             return false;
         }
@@ -164,9 +163,8 @@ bool add_entries(ngx_slab_pool_t *pool, SharedRoot *root, MainConf *main)
 
     auto **spool = static_cast<SpoolConf **>(main->spools.elts);
     for (ngx_uint_t i = 0; i < main->spools.nelts; i++) {
-        spool[i]->shared = find_or_add_spool(pool, root,
-                                             spool[i]->folder->shared,
-                                             spool[i]->target->shared);
+        spool[i]->shared = find_or_add_spool(
+            pool, root, spool[i]->folder->shared, spool[i]->target->shared);
         if (spool[i]->shared == nullptr) {
             return false;
         }

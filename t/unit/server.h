@@ -30,8 +30,8 @@ public:
                  path.c_str());
         fd_ = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
         if (connect(fd_, reinterpret_cast<sockaddr *>(&address),
-                    sizeof(address)) != 0)
-        {
+                    sizeof(address))
+            != 0) {
             close(fd_);
             fd_ = -1;
         }
@@ -74,8 +74,8 @@ public:
         }
     }
 
-    const esputnik::Reply &
-    command(std::initializer_list<std::string_view> arguments)
+    const esputnik::Reply &command(
+        std::initializer_list<std::string_view> arguments)
     {
         esputnik::Buffer out;
         ck_assert(esputnik::append_command(out, arguments));
@@ -118,16 +118,16 @@ public:
 
         /* of Redis, or of what TEST_REDIS names */
         const char *kind = getenv("TEST_REDIS");
-        const std::string name =
-            std::string(kind && *kind ? kind : "redis") + "-server";
+        const std::string name = std::string(kind && *kind ? kind : "redis")
+                                 + "-server";
 
         pid_ = fork();
         ck_assert_int_ge(pid_, 0);
         if (pid_ == 0) {
-            execlp(name.c_str(), name.c_str(), "--port", "0",
-                   "--unixsocket", path_.c_str(), "--dir", dir_.c_str(),
-                   "--save", "", "--appendonly", "no", "--logfile",
-                   (dir_ + "/log").c_str(), static_cast<char *>(nullptr));
+            execlp(name.c_str(), name.c_str(), "--port", "0", "--unixsocket",
+                   path_.c_str(), "--dir", dir_.c_str(), "--save", "",
+                   "--appendonly", "no", "--logfile", (dir_ + "/log").c_str(),
+                   static_cast<char *>(nullptr));
             _exit(127);
         }
         for (int i = 0; i < 500; i++) {

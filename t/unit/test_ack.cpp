@@ -13,8 +13,14 @@
 using namespace esputnik;
 
 static Server server;
-static void start_server() { server.start(); }
-static void stop_server() { server.stop(); }
+static void start_server()
+{
+    server.start();
+}
+static void stop_server()
+{
+    server.stop();
+}
 
 static const Ack kMemory = {};
 static const Ack kTwo = {AckMode::replicas, 2};
@@ -53,8 +59,8 @@ START_TEST(replicas)
     ck_assert(read(":3\r\n", kTwo) == AckResult::done);
     ck_assert(read(":1\r\n", kTwo) == AckResult::too_few);
     ck_assert(read(":0\r\n", kTwo) == AckResult::too_few);
-    for (const char *wire : {":-1\r\n", "+OK\r\n", "$1\r\n2\r\n", "$-1\r\n",
-                             "*2\r\n:1\r\n:0\r\n"})
+    for (const char *wire :
+         {":-1\r\n", "+OK\r\n", "$1\r\n2\r\n", "$-1\r\n", "*2\r\n:1\r\n:0\r\n"})
     {
         ck_assert_msg(read(wire, kTwo) == AckResult::protocol, "%s", wire);
     }
@@ -73,17 +79,19 @@ START_TEST(aof)
     ck_assert(read("*2\r\n:1\r\n:0\r\n", kAof) == AckResult::done);
     ck_assert(read("*2\r\n:1\r\n:2\r\n", kAof) == AckResult::done);
     ck_assert(read("*2\r\n:0\r\n:2\r\n", kAof) == AckResult::too_few);
-    for (const char *wire : {":1\r\n", "*0\r\n", "*1\r\n:1\r\n",
-                             "*2\r\n:2\r\n:0\r\n", "*2\r\n+1\r\n:0\r\n",
-                             "*2\r\n:1\r\n$1\r\n0\r\n", "+OK\r\n"})
+    for (const char *wire :
+         {":1\r\n", "*0\r\n", "*1\r\n:1\r\n", "*2\r\n:2\r\n:0\r\n",
+          "*2\r\n+1\r\n:0\r\n", "*2\r\n:1\r\n$1\r\n0\r\n", "+OK\r\n"})
     {
         ck_assert_msg(read(wire, kAof) == AckResult::protocol, "%s", wire);
     }
     ck_assert(read("-ERR WAITAOF cannot be used when numlocal is set but "
-                   "appendonly is disabled.\r\n", kAof)
+                   "appendonly is disabled.\r\n",
+                   kAof)
               == AckResult::unsupported);
     ck_assert(read("-ERR unknown command 'WAITAOF', with args beginning "
-                   "with: '1' '0' '10' \r\n", kAof)
+                   "with: '1' '0' '10' \r\n",
+                   kAof)
               == AckResult::unsupported);
     ck_assert(read("-LOADING x\r\n", kAof) == AckResult::refused);
     ck_assert(read(":1\r\n", kMemory) == AckResult::protocol);

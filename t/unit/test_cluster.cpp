@@ -37,16 +37,16 @@ static std::string member(const char *endpoint, const char *ip, long long port,
     return array_of({bulk("id"), bulk("0123abcd"), bulk("port"), number(port),
                      bulk("tls-port"), number(port + 10000), bulk("ip"),
                      bulk(ip), bulk("endpoint"),
-                     endpoint ? bulk(endpoint) : kNil, bulk("role"),
-                     bulk(role), bulk("replication-offset"), number(72156),
-                     bulk("health"), bulk(health)});
+                     endpoint ? bulk(endpoint) : kNil, bulk("role"), bulk(role),
+                     bulk("replication-offset"), number(72156), bulk("health"),
+                     bulk(health)});
 }
 
 static std::string shard(std::initializer_list<std::string> ranges,
                          std::initializer_list<std::string> members)
 {
-    return array_of({bulk("slots"), array_of(ranges), bulk("nodes"),
-                     array_of(members)});
+    return array_of(
+        {bulk("slots"), array_of(ranges), bulk("nodes"), array_of(members)});
 }
 
 static const char *shards(const std::string &wire, SlotMap *map,
@@ -90,9 +90,8 @@ START_TEST(replicas_are_left_out)
 {
     SlotMap map;
     ck_assert_ptr_null(slots(
-        array_of({array_of({number(0), number(16383),
-                            node(bulk("h1"), 7000), node(bulk("h2"), 7001),
-                            node(bulk("h3"), 7002)})}),
+        array_of({array_of({number(0), number(16383), node(bulk("h1"), 7000),
+                            node(bulk("h2"), 7001), node(bulk("h3"), 7002)})}),
         &map));
     ck_assert_uint_eq(map.nodes(), 1);
     ck_assert(map.host(0) == "h1");
@@ -127,9 +126,9 @@ START_TEST(unknown_host_serves_nobody)
     ck_assert_ptr_null(slots(
         array_of({range(0, 99, node(bulk("?"), 7000)),
                   range(100, 199, node(bulk("h"), 7001)),
-                  range(200, 299, array_of({bulk("?"), number(7002), bulk("x"),
-                                            array_of({bulk("ip"),
-                                                      bulk("10.1.1.1")})}))}),
+                  range(200, 299,
+                        array_of({bulk("?"), number(7002), bulk("x"),
+                                  array_of({bulk("ip"), bulk("10.1.1.1")})}))}),
         &map));
     ck_assert_uint_eq(map.node_of(50), SlotMap::kNone);
     ck_assert(map.host(map.node_of(150)) == "h");
@@ -205,15 +204,15 @@ START_TEST(shards_take_the_living_master)
 {
     SlotMap map;
     ck_assert_ptr_null(shards(
-        array_of({shard({number(0), number(99), number(200), number(299)},
-                        {member("h1", "1.1.1.1", 7000, "master", "fail"),
-                         member("h2", "1.1.1.2", 7001, "replica", "online"),
-                         member("h3", "1.1.1.3", 7002, "master", "online")}),
-                  shard({number(100), number(199)},
-                        {member("h4", "1.1.1.4", 7003, "master", "fail"),
-                         member("h5", "1.1.1.5", 7004, "replica", "online")}),
-                  shard({}, {member("h6", "1.1.1.6", 7005, "master",
-                                    "online")})}),
+        array_of(
+            {shard({number(0), number(99), number(200), number(299)},
+                   {member("h1", "1.1.1.1", 7000, "master", "fail"),
+                    member("h2", "1.1.1.2", 7001, "replica", "online"),
+                    member("h3", "1.1.1.3", 7002, "master", "online")}),
+             shard({number(100), number(199)},
+                   {member("h4", "1.1.1.4", 7003, "master", "fail"),
+                    member("h5", "1.1.1.5", 7004, "replica", "online")}),
+             shard({}, {member("h6", "1.1.1.6", 7005, "master", "online")})}),
         &map));
     ck_assert_uint_eq(map.nodes(), 1);
     ck_assert(map.host(0) == "h3");
@@ -261,8 +260,8 @@ START_TEST(shards_of_a_bad_shape)
         array_of({shard({bulk("0"), bulk("1")}, {m})}),
         array_of({shard({number(0), number(99999)}, {m})}),
         array_of({shard({number(0), number(1)}, {bulk("node")})}),
-        array_of({shard({number(0), number(1)}, {array_of({number(1),
-                                                           number(2)})})}),
+        array_of({shard({number(0), number(1)},
+                        {array_of({number(1), number(2)})})}),
         array_of({shard({number(0), number(1)}, {})}),
         array_of({shard({number(0), number(1)},
                         {member("h", "", 0, "master", "online")})}),
@@ -348,7 +347,8 @@ START_TEST(redirections)
 
         /* cut before its port it is refused; a bare IPv6 address cannot tell */
         const std::string_view whole(row.text);
-        const size_t port = r.host == "::1" ? whole.find(':') : whole.rfind(':');
+        const size_t port = r.host == "::1" ? whole.find(':')
+                                            : whole.rfind(':');
         for (size_t n = 0; n <= port + 1; n++) {
             ck_assert(parse_redirect(whole.substr(0, n), &r) != nullptr);
         }
@@ -385,8 +385,8 @@ START_TEST(a_loop_ends)
 {
     CommandWay way(7, 60000);
     for (unsigned i = 0; i < CommandWay::kMaxHops; i++) {
-        const NextHop hop = way.next(
-            RedisError::moved, i % 2 ? "MOVED 7 a:1" : "MOVED 7 b:1", 0);
+        const NextHop hop = way.next(RedisError::moved,
+                                     i % 2 ? "MOVED 7 a:1" : "MOVED 7 b:1", 0);
         ck_assert(hop.kind == NextHop::Kind::send);
         ck_assert(hop.moved && hop.refresh);
         ck_assert(hop.to.host == (i % 2 ? "a" : "b"));

@@ -74,8 +74,10 @@ END_TEST
  * without what is around them. */
 START_TEST(events_as_received)
 {
-    const std::string a = "{ \"contactId\" :\t9007199254740993,\r\n\"x\":[ 1 ]}";
-    const std::string b = "{\"b\":\"\\u0000\\ud83d\\ude00 \xd0\xbf\",\"a\":1e400}";
+    const std::string a =
+        "{ \"contactId\" :\t9007199254740993,\r\n\"x\":[ 1 ]}";
+    const std::string b =
+        "{\"b\":\"\\u0000\\ud83d\\ude00 \xd0\xbf\",\"a\":1e400}";
     const std::string c = "{}";
 
     ASSERT_TEXT(push_of("\n[ " + a + " ,\t" + b + "\r\n," + c + " ] \n"),
@@ -118,8 +120,8 @@ START_TEST(numbers_of_any_length)
     for (size_t length : {9u, 10u, 99u, 100u, 999u, 1000u, 9999u, 10000u,
                           99999u, 100000u, 1000000u})
     {
-        const std::string event =
-            "{\"a\":\"" + std::string(length - 8, 'x') + "\"}";
+        const std::string event = "{\"a\":\"" + std::string(length - 8, 'x')
+                                  + "\"}";
         ck_assert_uint_eq(event.size(), length);
         ck_assert_msg(push_of("[" + event + ",{}]")
                           == resp({"RPUSH", "k", event, "{}"}),
@@ -159,8 +161,8 @@ END_TEST
 START_TEST(as_the_general_encoder)
 {
     Buffer buffer;
-    ck_assert(append_command(buffer, {"RPUSH", "esputnik:events", "{\"a\":1}",
-                                      "{\"b\":2}"}));
+    ck_assert(append_command(
+        buffer, {"RPUSH", "esputnik:events", "{\"a\":1}", "{\"b\":2}"}));
     ck_assert(push_of("[{\"a\":1}, {\"b\":2}]", "esputnik:events")
               == std::string_view(buffer.data(), buffer.size()));
 }

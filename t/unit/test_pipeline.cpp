@@ -246,13 +246,14 @@ END_TEST
 START_TEST(output_is_what_was_added)
 {
     constexpr size_t block = Pipeline::kBlockSize;
-    const auto commands = commands_of(
-        {1, 100, block / 2, block / 2, block - 40, block, 3, 5 * block + 1,
-         200, block - 32, 7, block + 1, 1});
+    const auto commands = commands_of({1, 100, block / 2, block / 2, block - 40,
+                                       block, 3, 5 * block + 1, 200, block - 32,
+                                       7, block + 1, 1});
     const std::string all = joined(commands);
 
     for (size_t step : {size_t{1}, size_t{7}, size_t{511}, size_t{4096},
-                        block - 33, block - 32, block, block + 1, SIZE_MAX}) {
+                        block - 33, block - 32, block, block + 1, SIZE_MAX})
+    {
         Pipeline p;
         for (const std::string &command : commands) {
             ck_assert(put(p, command));
@@ -425,8 +426,8 @@ START_TEST(slots_grow)
             answer(p);
         }
         for (size_t i = 0; i < 300; i++) {
-            ck_assert(put(p, bytes_of(i, 1 + i % 9),
-                          i % 3 ? &owner_a : &owner_b));
+            ck_assert(
+                put(p, bytes_of(i, 1 + i % 9), i % 3 ? &owner_a : &owner_b));
         }
         std::string want;
         for (size_t i = 0; i < 300; i++) {
@@ -715,12 +716,14 @@ START_TEST(random_work)
         for (int i = 0; i < 1500; i++) {
             switch (random_below(9)) {
 
-            case 0: case 1: case 2: {
+            case 0:
+            case 1:
+            case 2: {
                 const uint32_t kind = random_below(40);
-                const size_t size =
-                    1 + (kind == 0   ? random_below(300000)
-                         : kind < 5  ? random_below(70000)
-                                     : random_below(2000));
+                const size_t size = 1
+                                    + (kind == 0  ? random_below(300000)
+                                       : kind < 5 ? random_below(70000)
+                                                  : random_below(2000));
                 Command c{bytes_of(added++, size), &owner_a,
                           1 + random_below(3), 0};
                 ck_assert(put(p, c.bytes, c.owner, c.replies));
@@ -729,7 +732,8 @@ START_TEST(random_work)
                 break;
             }
 
-            case 3: case 4: {
+            case 3:
+            case 4: {
                 size_t n = random_below(random_below(5) ? 3000 : 200000);
                 n = std::min(n, total() - written);
                 std::string want;
@@ -742,7 +746,8 @@ START_TEST(random_work)
                 break;
             }
 
-            case 5: case 6: {
+            case 5:
+            case 6: {
                 bool last = false;
                 Pipeline::Slot *slot = p.reply(&last);
                 if (whole() == 0) {
@@ -768,8 +773,7 @@ START_TEST(random_work)
                 } else if (random_below(10) == 0) {
                     const size_t n = whole();
                     const uint64_t until = p.first() + p.disconnect();
-                    ck_assert(n == queue.size()
-                              || until <= queue[n].number);
+                    ck_assert(n == queue.size() || until <= queue[n].number);
                     ck_assert(n == 0 || until > queue[n - 1].number);
                     while (p.first() < until) {
                         p.pop();

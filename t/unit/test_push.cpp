@@ -20,8 +20,14 @@ using namespace esputnik;
 static const uint64_t kDay = 86400000;
 
 static Server server;
-static void start_server() { server.start(); }
-static void stop_server() { server.stop(); }
+static void start_server()
+{
+    server.start();
+}
+static void stop_server()
+{
+    server.stop();
+}
 
 static PushOptions options(PushOp op, uint64_t dedup_ms = 0,
                            uint64_t maxlen = 0)
@@ -140,11 +146,11 @@ START_TEST(the_rest_is_the_script)
     ck_assert_uint_eq(two.lists(), 2);
     ck_assert_uint_eq(two.events(0), 3);
     const std::string sha(push_script_sha());
-    ck_assert(bytes(two, 0)
-              == array_of({bulk("EVALSHA"), bulk(sha), bulk("2"), bulk("a"),
-                           bulk("b"), bulk("RPUSH"), bulk("0"), bulk("0"),
-                           bulk(""), bulk("1"), bulk("2"), bulk("2"),
-                           bulk("1"), bulk("3")}));
+    ck_assert(
+        bytes(two, 0)
+        == array_of({bulk("EVALSHA"), bulk(sha), bulk("2"), bulk("a"),
+                     bulk("b"), bulk("RPUSH"), bulk("0"), bulk("0"), bulk(""),
+                     bulk("1"), bulk("2"), bulk("2"), bulk("1"), bulk("3")}));
     ck_assert(bytes(two, 0, PushForm::eval).find(push_script())
               != std::string::npos);
 
@@ -157,17 +163,28 @@ START_TEST(the_rest_is_the_script)
     const Plan dedup(options(PushOp::rpush, kDay), {{"a", "1"}});
     const std::string d(identity_digest("1").view());
     ck_assert(dedup.is_script(0));
-    ck_assert(
-        bytes(dedup, 0)
-        == array_of(
-            {bulk("EVALSHA"), bulk(sha), bulk("11"), bulk("a"),
-             bulk("{a}dedup:86400000:0"), bulk("{a}dedup:86400000:1"),
-             bulk("{a}dedup:86400000:2"), bulk("{a}dedup:86400000:3"),
-             bulk("{a}dedup:86400000:4"), bulk("{a}dedup:86400000:5"),
-             bulk("{a}dedup:86400000:6"), bulk("{a}dedup:86400000:7"),
-             bulk("{a}dedup:86400000:8"), bulk("{a}dedup:86400000:9"),
-             bulk("RPUSH"), bulk("0"), bulk("10800000"), bulk(""), bulk("1"),
-             bulk("1"), bulk(d)}));
+    ck_assert(bytes(dedup, 0)
+              == array_of({bulk("EVALSHA"),
+                           bulk(sha),
+                           bulk("11"),
+                           bulk("a"),
+                           bulk("{a}dedup:86400000:0"),
+                           bulk("{a}dedup:86400000:1"),
+                           bulk("{a}dedup:86400000:2"),
+                           bulk("{a}dedup:86400000:3"),
+                           bulk("{a}dedup:86400000:4"),
+                           bulk("{a}dedup:86400000:5"),
+                           bulk("{a}dedup:86400000:6"),
+                           bulk("{a}dedup:86400000:7"),
+                           bulk("{a}dedup:86400000:8"),
+                           bulk("{a}dedup:86400000:9"),
+                           bulk("RPUSH"),
+                           bulk("0"),
+                           bulk("10800000"),
+                           bulk(""),
+                           bulk("1"),
+                           bulk("1"),
+                           bulk(d)}));
 }
 END_TEST
 
@@ -198,8 +215,11 @@ START_TEST(a_cluster_has_a_part_for_each_slot)
 {
     PushOptions o = options(PushOp::rpush);
     o.cluster = true;
-    const Plan plan(o, {{"{a}1", "1"}, {"{b}1", "2"}, {"{a}2", "3"},
-                        {"{b}1", "4"}, {"{c}", "5"}});
+    const Plan plan(o, {{"{a}1", "1"},
+                        {"{b}1", "2"},
+                        {"{a}2", "3"},
+                        {"{b}1", "4"},
+                        {"{c}", "5"}});
     ck_assert_uint_eq(plan.parts(), 3);
     size_t events = 0;
     for (size_t i = 0; i < 3; i++) {
@@ -211,8 +231,8 @@ START_TEST(a_cluster_has_a_part_for_each_slot)
         }
         if (plan.slot(i) == key_slot("b")) {
             ck_assert(bytes(plan, i)
-                      == array_of({bulk("RPUSH"), bulk("{b}1"), bulk("2"),
-                                   bulk("4")}));
+                      == array_of(
+                          {bulk("RPUSH"), bulk("{b}1"), bulk("2"), bulk("4")}));
         }
     }
     ck_assert_uint_eq(events, 5);
@@ -252,8 +272,7 @@ START_TEST(replies_that_are_none)
     ck_assert(read(list, ":2\r\n") == PushResult::stored);
     ck_assert(read(list, ":7\r\n") == PushResult::stored);
     for (const char *wire : {":1\r\n", ":0\r\n", ":-1\r\n", "+OK\r\n",
-                             "$1\r\n2\r\n", "$-1\r\n", "*0\r\n",
-                             "+QUEUED\r\n"})
+                             "$1\r\n2\r\n", "$-1\r\n", "*0\r\n", "+QUEUED\r\n"})
     {
         ck_assert_msg(read(list, wire) == PushResult::protocol, "%s", wire);
     }
@@ -295,12 +314,14 @@ START_TEST(replies_that_are_none)
         six(2, 1, 0, 1, -1),
         six(3, 0, 0, 1, 1),       /* three elements in two such lists */
         array_of({number(2), number(1), number(0), number(1), number(9)}),
-        array_of({number(2), number(1), number(0), number(1), number(9), number(0)}),
-        array_of({number(2), number(1), number(0), number(1), bulk("9"),
-                  bulk("")}),
+        array_of(
+            {number(2), number(1), number(0), number(1), number(9), number(0)}),
+        array_of(
+            {number(2), number(1), number(0), number(1), bulk("9"), bulk("")}),
         array_of({number(2), number(1), number(0), kNil, number(9), bulk("")}),
         array_of({number(2), number(1), number(0), number(1), number(9), kNil}),
-        array_of({number(2), number(1), number(0), number(1), number(9), array_of({})}),
+        array_of({number(2), number(1), number(0), number(1), number(9),
+                  array_of({})}),
         array_of({array_of({number(2)}), number(1), number(0), number(1),
                   number(9), bulk("")}),
         array_of({number(2), number(1), number(0), number(1), number(9),
@@ -329,9 +350,8 @@ START_TEST(replies_that_are_none)
     ck_assert(mixed.add("a", "2", "2", true));
     ck_assert(mixed.add("a", "3", "3"));
     ck_assert(mixed.finish());
-    for (const std::string &wire :
-         {six(3, 0, 0, 1, 9), six(2, 0, 1, 1, 9), six(2, 1, 0, 1, 9),
-          six(0, 2, 1, 1, 0)})
+    for (const std::string &wire : {six(3, 0, 0, 1, 9), six(2, 0, 1, 1, 9),
+                                    six(2, 1, 0, 1, 9), six(0, 2, 1, 1, 0)})
     {
         ck_assert_msg(read(mixed, wire) == PushResult::stored, "%s",
                       wire.c_str());
@@ -379,8 +399,8 @@ START_TEST(replies_of_parts_are_summed_up)
     ck_assert(counts.trouble == "ERR no");
 
     /* and a wrong one changes nothing */
-    const Decoded wrong(array_of({number(1), number(1), number(0), number(3),
-                                  number(9), bulk("x")}));
+    const Decoded wrong(array_of(
+        {number(1), number(1), number(0), number(3), number(9), bulk("x")}));
     ck_assert(plan.read(b, wrong, &counts, &error) == PushResult::protocol);
     ck_assert_uint_eq(counts.pushed, 2);
     ck_assert_uint_eq(counts.length, 7);
@@ -412,8 +432,7 @@ START_TEST(lists_keep_the_order)
     stored(send(redis, r), 5, 0, 3);
     ck_assert(redis.words({"LRANGE", "b", "0", "-1"}) == "1 3 5");
     ck_assert(redis.words({"LRANGE", "a", "0", "-1"}) == "2 4");
-    const Plan l(options(PushOp::lpush),
-                 {{"b", "6"}, {"a", "7"}, {"b", "8"}});
+    const Plan l(options(PushOp::lpush), {{"b", "6"}, {"a", "7"}, {"b", "8"}});
     stored(send(redis, l), 3, 0, 5);
     ck_assert(redis.words({"LRANGE", "b", "0", "-1"}) == "8 6 1 3 5");
 }
@@ -439,13 +458,11 @@ START_TEST(ten_thousand_events)
             ck_assert(plan.finish());
             stored(send(redis, plan), 10001, 0, 10000);
             if (op == PushOp::rpush) {
-                const std::string all
-                    = redis.words({"LRANGE", "k", "0", "-1"});
+                const std::string all = redis.words({"LRANGE", "k", "0", "-1"});
                 size_t at = 0;
                 for (int i = 0; i < 10001; i++) {
                     if (i != 5000) {
-                        ck_assert(all.compare(at, 6,
-                                              std::to_string(100000 + i))
+                        ck_assert(all.compare(at, 6, std::to_string(100000 + i))
                                   == 0);
                         at += 7;
                     }
@@ -557,11 +574,11 @@ START_TEST(duplicates_are_dropped)
     for (const PushOp op : {PushOp::rpush, PushOp::lpush, PushOp::xadd}) {
         fresh(redis);
         const PushOptions o = options(op, kDay);
-        stored(send(redis, Plan(o, {{"a", "1"}, {"a", "2"}, {"a", "1"},
-                                    {"b", "1"}})),
+        stored(send(redis,
+                    Plan(o, {{"a", "1"}, {"a", "2"}, {"a", "1"}, {"b", "1"}})),
                3, 1, 2);
-        stored(send(redis, Plan(o, {{"a", "2"}, {"a", "3"}, {"a", "3"}})), 1,
-               2, 3);
+        stored(send(redis, Plan(o, {{"a", "2"}, {"a", "3"}, {"a", "3"}})), 1, 2,
+               3);
         stored(send(redis, Plan(o, {{"a", "2"}})), 0, 1, 3);
         stored(send(redis, Plan(o, {{"b", "3"}, {"b", "1"}})), 1, 1, 2);
         if (op == PushOp::rpush) {
@@ -704,10 +721,11 @@ START_TEST(an_acl_of_what_is_needed)
     Connection admin(server.path());
     Connection redis(server.path());
     fresh(admin);
-    ck_assert(admin.command({"ACL", "SETUSER", "least", "reset", "on", "nopass",
-                             "~*", "+evalsha", "+eval", "+script|load", "+time",
-                             "+exists", "+pttl", "+llen", "+rpush", "+sadd",
-                             "+smismember", "+pexpireat", "+unlink"})
+    ck_assert(admin
+                  .command({"ACL", "SETUSER", "least", "reset", "on", "nopass",
+                            "~*", "+evalsha", "+eval", "+script|load", "+time",
+                            "+exists", "+pttl", "+llen", "+rpush", "+sadd",
+                            "+smismember", "+pexpireat", "+unlink"})
                   .is_status("OK"));
     ck_assert(redis.command({"AUTH", "least", "x"}).is_status("OK"));
     const Plan plan(options(PushOp::rpush, kDay), {{"a", "1"}, {"b", "2"}});
@@ -780,11 +798,11 @@ START_TEST(marks_of_the_future_count)
     Connection redis(server.path());
     fresh(redis);
     const uint64_t slice = dedup_slice(kDay);
-    const uint64_t seconds
-        = strtoull(redis.words({"TIME"}).c_str(), nullptr, 10);
-    const std::string next
-        = "{k}dedup:86400000:" + std::to_string((seconds * 1000 / slice + 1)
-                                                % kMarkKeys);
+    const uint64_t seconds = strtoull(redis.words({"TIME"}).c_str(), nullptr,
+                                      10);
+    const std::string next = "{k}dedup:86400000:"
+                             + std::to_string((seconds * 1000 / slice + 1)
+                                              % kMarkKeys);
     redis.command({"SADD", next, identity_digest("1").view()});
     redis.command({"PEXPIRE", next, std::to_string(10 * slice)});
 
@@ -810,9 +828,10 @@ START_TEST(sets_of_marks_are_bounded)
     int n = 0;
     while (now_ms() < end) {
         const std::string id = std::to_string(n++);
-        ck_assert_uint_eq(
-            send(redis, Plan(options(PushOp::rpush, window),
-                             {{"k", id.c_str()}})).counts.pushed, 1);
+        ck_assert_uint_eq(send(redis, Plan(options(PushOp::rpush, window),
+                                           {{"k", id.c_str()}}))
+                              .counts.pushed,
+                          1);
         /* the list, and one set for each slice that still counts */
         ck_assert_int_le(redis.integer({"DBSIZE"}), 1 + 9);
         usleep(10000);

@@ -18,8 +18,14 @@
 using namespace esputnik;
 
 static Server server;
-static void start_server() { server.start(); }
-static void stop_server() { server.stop(); }
+static void start_server()
+{
+    server.start();
+}
+static void stop_server()
+{
+    server.stop();
+}
 
 static std::string mark(std::string_view list, uint64_t window, unsigned i)
 {
@@ -92,9 +98,9 @@ END_TEST
 /* computed by OpenSSL; other digests would forget what Redis remembers at an upgrade */
 START_TEST(digests_stay)
 {
-    static const uint8_t fixed[kDigestSize]
-        = {0xe0, 0x4e, 0xc9, 0xff, 0xd0, 0xd8, 0xa8,
-           0x67, 0xb9, 0x4a, 0x5c, 0x90, 0xe1, 0xcf};
+    static const uint8_t fixed[kDigestSize] = {0xe0, 0x4e, 0xc9, 0xff, 0xd0,
+                                               0xd8, 0xa8, 0x67, 0xb9, 0x4a,
+                                               0x5c, 0x90, 0xe1, 0xcf};
     const Digest digest = identity_digest("{\"contactId\":1}");
     ck_assert_mem_eq(digest.bytes, fixed, kDigestSize);
     ck_assert_uint_eq(digest.view().size(), kDigestSize);
@@ -108,18 +114,32 @@ START_TEST(names_of_marks)
               == "{esputnik:events}dedup:86400000:3");
     ck_assert(mark("esputnik:events:{7}", 1000, 9)
               == "esputnik:events:{7}:dedup:1000:9");
-    ck_assert(mark("a{b", 1000, 0)
-              == "{a{b}dedup:1000:0");
-    ck_assert(mark("a{}b", 1000, 0)
-              == "{3991}a{}b;dedup:1000:0");
+    ck_assert(mark("a{b", 1000, 0) == "{a{b}dedup:1000:0");
+    ck_assert(mark("a{}b", 1000, 0) == "{3991}a{}b;dedup:1000:0");
 }
 END_TEST
 
 START_TEST(marks_are_in_the_slot_of_their_list)
 {
     static const char *const lists[] = {
-        "esputnik:events", "{x}", "a{x}b", "a{}b", "a}b", "a}", "}", "{", "{}",
-        "{}{x}", "}{", "a{b", "{{x}}", "a}{b}", "}{x}y", "", "{}}", "x{}",
+        "esputnik:events",
+        "{x}",
+        "a{x}b",
+        "a{}b",
+        "a}b",
+        "a}",
+        "}",
+        "{",
+        "{}",
+        "{}{x}",
+        "}{",
+        "a{b",
+        "{{x}}",
+        "a}{b}",
+        "}{x}y",
+        "",
+        "{}}",
+        "x{}",
     };
     for (const char *list : lists) {
         ck_assert_msg(key_slot(mark(list, 5000, 4)) == key_slot(list), "%s: %s",

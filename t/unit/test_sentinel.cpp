@@ -22,11 +22,11 @@ static std::string message(std::string_view text)
     return array_of({bulk("message"), bulk("+switch-master"), bulk(text)});
 }
 
-static const std::string kMaster
-    = array_of({bulk("master"), number(3129659), "*0\r\n"});
-static const std::string kReplica
-    = array_of({bulk("slave"), bulk("10.0.0.1"), number(6379),
-                bulk("connected"), number(3167038)});
+static const std::string kMaster = array_of(
+    {bulk("master"), number(3129659), "*0\r\n"});
+static const std::string kReplica = array_of({bulk("slave"), bulk("10.0.0.1"),
+                                              number(6379), bulk("connected"),
+                                              number(3167038)});
 
 static void start(SentinelFollower &f, size_t sentinels)
 {
@@ -86,9 +86,9 @@ START_TEST(addresses)
         address("h", "123456"),
     };
     for (const std::string &wire : bad) {
-        ck_assert_msg(
-            read_sentinel_address(Decoded(wire), &host, &port) != nullptr,
-            "%s", wire.c_str());
+        ck_assert_msg(read_sentinel_address(Decoded(wire), &host, &port)
+                          != nullptr,
+                      "%s", wire.c_str());
     }
 }
 END_TEST

@@ -97,8 +97,8 @@ START_TEST(locks)
     close(free);
 
     ck_assert_int_eq(unlink((dir + "/lock").c_str()), 0);
-    for (const char *name : {"drain-1a08aa1921ca5caf", "drain-5714d319447c9709"})
-    {
+    for (const char *name :
+         {"drain-1a08aa1921ca5caf", "drain-5714d319447c9709"}) {
         ck_assert_int_eq(unlink((dir + "/" + name).c_str()), 0);
     }
     ck_assert_int_eq(rmdir(dir.c_str()), 0);
@@ -149,8 +149,8 @@ START_TEST(bytes)
     add_record(&batch, 2, "k", "v", "other");
     ck_assert(two.append(batch.data(), batch.size(), &report));
     expected += report.bytes;
-    for (const char *name :
-         {"/spool/000000000000000a.done", "/spool/corrupt-000000000000000a-512"})
+    for (const char *name : {"/spool/000000000000000a.done",
+                             "/spool/corrupt-000000000000000a-512"})
     {
         const int fd = process.open(name, OpenMode::create);
         ck_assert_int_eq(write_all(process, fd, name, 10, 0), 0);
