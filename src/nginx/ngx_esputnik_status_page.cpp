@@ -11,7 +11,7 @@ const std::string_view kStatusPolicy =
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 const std::string_view kStatusPage =
-    R"page(<!doctype html>
+R"page(<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -95,7 +95,7 @@ header .live { margin-left: auto; color: var(--soft); font-size: 13px;
 .tile strong small { font-size: 14px; font-weight: 500; color: var(--soft);
   letter-spacing: 0; margin-left: 3px; }
 )page"
-    R"page(.tile em { font-style: normal; font-size: 12.5px; color: var(--faint);
+R"page(.tile em { font-style: normal; font-size: 12.5px; color: var(--faint);
   display: block; white-space: nowrap; overflow: hidden;
   text-overflow: ellipsis; }
 .tile.bad strong { color: var(--bad); }
@@ -170,7 +170,7 @@ header .live { margin-left: auto; color: var(--soft); font-size: 13px;
 .cells b { font-weight: 580; font-size: 14.5px; }
 .said { margin: 8px 0 0; display: flex; flex-wrap: wrap; gap: 6px; }
 )page"
-    R"page(.said .badge { border-radius: 7px; font-weight: 550; }
+R"page(.said .badge { border-radius: 7px; font-weight: 550; }
 .warning { color: var(--warn); font-size: 13px; margin: 7px 0 0; }
 .meter { height: 8px; border-radius: 4px; background: var(--grid);
   overflow: hidden; margin: 9px 0 2px; }
@@ -230,7 +230,7 @@ footer { margin-top: 16px; color: var(--faint); font-size: 12.5px;
 <section class="grid">
   <div class="card w6"><h2>Events <span class="keys"><span class="c-good">stored, a second</span><span class="c-bad">POSTs refused, a second</span></span></h2><div class="plot tall" id="p-events" role="img" aria-label="Events a second over the last five minutes"></div></div>
 )page"
-    R"page(  <div class="card w3"><h2>Answer time <span class="keys"><span class="c-blue">median</span><span class="c-violet">99 %</span></span></h2><div class="plot" id="p-time" role="img" aria-label="Answer time over the last five minutes"></div></div>
+R"page(  <div class="card w3"><h2>Answer time <span class="keys"><span class="c-blue">median</span><span class="c-violet">99 %</span></span></h2><div class="plot" id="p-time" role="img" aria-label="Answer time over the last five minutes"></div></div>
   <div class="card w3"><h2>Waiting <span class="keys"><span class="c-teal">on the list</span><span class="c-warn">in the spool</span></span></h2><div class="plot" id="p-wait" role="img" aria-label="Events waiting over the last five minutes"></div></div>
   <div class="card w2"><h2>What happened <span class="note" id="n-status"></span></h2><div id="status"></div></div>
   <div class="card w2"><h2>By channel <span class="note" id="n-media"></span></h2><div id="media"></div></div>
@@ -315,7 +315,7 @@ function svg(name, attributes, text) {
 
 function text(id, value) {
 )page"
-    R"page(  const e = $(id);
+R"page(  const e = $(id);
   if (e.textContent !== value) { e.textContent = value; }
 }
 
@@ -429,7 +429,7 @@ class Plot {
     out.push(svg('line', { class: 'x', x1: at, x2: at, y1: 8, y2: base }));
     this.series.forEach((s, i) =>
 )page"
-    R"page(      out.push(svg('circle', { class: 'dot ' + s.color, cx: at, cy: y(near[i + 1]), r: 4.5 })));
+R"page(      out.push(svg('circle', { class: 'dot ' + s.color, cx: at, cy: y(near[i + 1]), r: 4.5 })));
     this.tip.replaceChildren(
       el('b', {}, clock(near[0])),
       ...this.series.flatMap((s, i) => [el('br'), s.name + ' ' + s.say(near[i + 1])]));
@@ -516,7 +516,7 @@ function times(posts, redis) {
 
 const statusColors = { DELIVERED: 'c-good', READ: 'c-teal', CLICKED: 'c-blue',
 )page"
-    R"page(  UNDELIVERED: 'c-warn', UNSUBSCRIBED: 'c-violet', SPAM: 'c-bad', SENT: 'c-soft',
+R"page(  UNDELIVERED: 'c-warn', UNSUBSCRIBED: 'c-violet', SPAM: 'c-bad', SENT: 'c-soft',
   SUBSCRIPTION_CHANGED: 'c-soft', unknown: 'c-faint', absent: 'c-faint' };
 const statusNames = { DELIVERED: 'delivered', UNDELIVERED: 'undelivered', READ: 'read',
   CLICKED: 'clicked', UNSUBSCRIBED: 'unsubscribed', SPAM: 'spam', SENT: 'sent',
@@ -596,7 +596,7 @@ function target(t) {
       cell('commands', count(t.commands)),
       cell('reconnects', count(t.reconnects)),
 )page"
-    R"page(      cell('failed tries', count(t.failures))));
+R"page(      cell('failed tries', count(t.failures))));
   const errors = Object.entries(t.errors);
   if (errors.length) {
     box.append(el('p', { class: 'said' }, ...errors.map(([name, n]) =>
@@ -674,7 +674,7 @@ function verdict(d, recent) {
 }
 
 )page"
-    R"page(const iconColors = { good: '009639', warn: 'e08a00', bad: 'd92d20', '': '888888' };
+R"page(const iconColors = { good: '009639', warn: 'e08a00', bad: 'd92d20', '': '888888' };
 
 // --- one answer --------------------------------------------------------------
 
@@ -745,7 +745,7 @@ function show(d) {
     ['rejected', count(r.rejected), r.rejected ? 'bad' : ''],
     ['unauthorized', count(r.unauthorized), r.unauthorized ? 'bad' : ''],
 )page"
-    R"page(    ['unavailable', count(r.unavailable), r.unavailable ? 'bad' : ''],
+R"page(    ['unavailable', count(r.unavailable), r.unavailable ? 'bad' : ''],
     ['client went away', count(r.abandoned)],
     ['duplicate events', count(d.events.duplicates)]];
   section('results', results, () => facts(results));
