@@ -301,4 +301,24 @@ $fill->('/plain', 'plain');
 $redis->restart;
 ok(wait_for(sub { $next->('/plain') == 200 }, slow(5), 0.05), 'another Redis: taken');
 
+# what is no length at all: the replies behind it may be others' as well
+my $fake = fake_redis(on => {
+    RPUSH => sub { $_[0]->send(":9\r\n") },
+    LLEN => sub { $_[0]->send($_[0]->mode || ":0\r\n") },
+});
+my $odd = nginx(vars => { FAKE => $fake->url },
+    server => 'location /odd { esputnik_pass %%FAKE%%; esputnik_max_length 5; }');
+is($odd->post('/odd', events(1))->{status}, 200, 'a list of nine');
+for my $reply ("\$1\r\n0\r\n", "+OK\r\n", ":-1\r\n", "*0\r\n") {
+    (my $name = $reply) =~ s/\r\n/ /g;
+    my $connections = $fake->connections;
+    $fake->mode($reply);
+    my $r = $odd->post('/odd', events(2));
+    problem($r, 503, 'unavailable', "LLEN: $name: 503");
+    $fake->mode('');
+    ok(wait_for(sub { $odd->post('/odd', events(3))->{status} == 200 }, slow(3), 0.05),
+       "LLEN: $name: taken when it is one");
+    cmp_ok($fake->connections, '>', $connections, "LLEN: $name: the link was closed");
+}
+
 finish();

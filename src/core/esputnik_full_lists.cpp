@@ -1,16 +1,15 @@
 #include "esputnik_full_lists.h"
 
+#include "esputnik_fnv.h"
+
 namespace esputnik {
 
 namespace {
 
-/* FNV-1a; 0 marks a free place */
+/* 0 marks a free place */
 uint64_t hash_of(std::string_view key)
 {
-    uint64_t hash = 14695981039346656037u;
-    for (const char c : key) {
-        hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
-    }
+    const uint64_t hash = fnv1a(key);
     return hash ? hash : 1;
 }
 

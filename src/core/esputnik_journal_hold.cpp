@@ -4,30 +4,18 @@
 
 #include <cerrno>
 
+#include "esputnik_fnv.h"
 #include "esputnik_journal_reader.h"
 #include "esputnik_sorted.h"
 
 namespace esputnik {
 
-namespace {
-
-/* FNV-1a.  Two keys of one sum only wait for each other. */
-uint64_t key_hash(std::string_view key)
-{
-    uint64_t hash = 0xcbf29ce484222325u;
-    for (const char c : key) {
-        hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
-    }
-    return hash;
-}
-
-} // namespace
-
+/* Two keys of one sum only wait for each other. */
 bool JournalReader::keys_held(std::string_view payload) const
 {
     OperationReader reader(payload);
     for (Operation op; reader.next(&op);) {
-        if (contains(held_keys_, key_hash(op.key))) {
+        if (contains(held_keys_, fnv1a(op.key))) {
             return true;
         }
     }
@@ -38,7 +26,7 @@ bool JournalReader::hold_keys(std::string_view payload)
 {
     OperationReader reader(payload);
     for (Operation op; reader.next(&op);) {
-        if (!insert(&held_keys_, key_hash(op.key))) {
+        if (!insert(&held_keys_, fnv1a(op.key))) {
             return give_up(ENOMEM);
         }
     }

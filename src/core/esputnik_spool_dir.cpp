@@ -7,6 +7,8 @@
 #include <cinttypes>
 #include <cstring>
 
+#include "esputnik_fnv.h"
+
 namespace esputnik {
 
 namespace {
@@ -218,14 +220,9 @@ int make_temporary(Files &files, const char *dir, SegmentHeader *header,
 
 int lock_drain(Files &files, const char *dir, std::string_view target)
 {
-    /* FNV-1a.  Two targets of one sum only wait for each other. */
-    uint64_t hash = 0xcbf29ce484222325u;
-    for (const char c : target) {
-        hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
-    }
-
+    /* two targets of one sum only wait for each other */
     SpoolPath path;
-    if (!print_path(path.text, "%s/drain-%016" PRIx64, dir, hash)) {
+    if (!print_path(path.text, "%s/drain-%016" PRIx64, dir, fnv1a(target))) {
         return -ENAMETOOLONG;
     }
 

@@ -6,28 +6,13 @@
 #include "ngx_esputnik_spool.h"
 #include "ngx_esputnik_target.h"
 
-#include "esputnik_command.h"
-#include "esputnik_redis_error.h"
+#include "esputnik_list_length.h"
 
 namespace ngx_esputnik {
 
 namespace {
 
 constexpr ngx_msec_t kFull = 500;         /* ms between tries of a full list */
-constexpr std::string_view kLength = "LLEN";
-
-size_t length_size(std::string_view key)
-{
-    return esputnik::array_size(2) + esputnik::bulk_size(kLength.size())
-           + esputnik::bulk_size(key.size());
-}
-
-char *write_length(char *out, std::string_view key)
-{
-    out = esputnik::write_array(out, 2);
-    out = esputnik::write_bulk(out, kLength);
-    return esputnik::write_bulk(out, key);
-}
 
 } // namespace
 
@@ -87,7 +72,7 @@ void Drain::ask()
 
     while (ops.next(&op)) {
         first = lists == 0 ? op.key : first;
-        size += length_size(op.key);
+        size += esputnik::list_length_size(op.key);
         lists++;
     }
 
@@ -110,7 +95,7 @@ void Drain::ask()
 
     esputnik::OperationReader again(payload);
     while (again.next(&op)) {
-        out = write_length(out, op.key);
+        out = esputnik::write_list_length(out, op.key);
     }
 }
 
@@ -124,27 +109,30 @@ bool Drain::take_length(const esputnik::Reply &reply)
         return false;
     }
 
-    if (reply.is(esputnik::ReplyType::integer)) {
-        const auto length = static_cast<uint64_t>(reply.integer());
+    uint64_t length;
+    switch (esputnik::read_list_length(reply, &length)) {
+    case esputnik::ListLength::known:
         full_ = full_ || length >= spool_->conf()->max_length;
         if (!ops.next(&other)) {
             note_room(op.key, length);
         }
         return true;
-    }
 
-    /* what is no list is not full, and the push tells what is wrong, but for a
-     * right that it needs not */
-    if (reply.is_error()
-        && esputnik::classify_redis_error(reply.text())
-               == esputnik::RedisError::noperm)
-    {
+    case esputnik::ListLength::denied: {
         Target *target = Target::of(spool_->conf()->target);
         const Link *link = target->link_to(op.key);
         target->complain(link != nullptr ? link->peer() : std::string_view(),
                          reply.text());
+        return true;
     }
-    return reply.is_error();
+
+    case esputnik::ListLength::refused:
+        return true;
+
+    case esputnik::ListLength::protocol:
+        break;
+    }
+    return false;
 }
 
 bool Drain::on_length(Op *op, Outcome outcome, const esputnik::Reply *reply,

@@ -1,12 +1,18 @@
 #include "ngx_esputnik_lengths.h"
 #include "ngx_esputnik_target.h"
 
-#include "esputnik_command.h"
-#include "esputnik_redis_error.h"
+#include "esputnik_list_length.h"
 
 #include <new>
 
 namespace ngx_esputnik {
+
+namespace {
+
+constexpr std::string_view kNotALength =
+    "Redis sent a reply that is no length of a list";
+
+} // namespace
 
 Lengths::~Lengths()
 {
@@ -86,18 +92,15 @@ Lengths::Look *Lengths::begin(std::string_view key, uint64_t max,
     look->max = max;
     ngx_queue_init(&look->waiters);
 
-    const size_t size = esputnik::array_size(2) + esputnik::bulk_size(4)
-                        + esputnik::bulk_size(key.size());
-    char *out = link->send(&look->op, size, 1, timeout);
+    char *out = link->send(&look->op, esputnik::list_length_size(key), 1,
+                           timeout);
     if (out == nullptr) {
         *why = link->refusal();
         delete look;
         return nullptr;
     }
 
-    out = esputnik::write_array(out, 2);
-    out = esputnik::write_bulk(out, "LLEN");
-    (void) esputnik::write_bulk(out, key);
+    (void) esputnik::write_list_length(out, key);
 
     look->next = looks_;
     looks_ = look;
@@ -114,16 +117,19 @@ bool Lengths::on_length(Op *op, Outcome outcome, const esputnik::Reply *reply,
         return true;
     }
 
-    /* What is no list is not full: the next push tells what is wrong, except
-     * for a permission that a push does not need. */
-    uint64_t length = 0;
-    if (reply->is(esputnik::ReplyType::integer)) {
-        length = static_cast<uint64_t>(reply->integer());
-    } else if (reply->is_error()
-               && esputnik::classify_redis_error(reply->text())
-                      == esputnik::RedisError::noperm)
-    {
+    uint64_t length;
+    switch (esputnik::read_list_length(*reply, &length)) {
+    case esputnik::ListLength::denied:
         look->owner->target_->complain(look->link->peer(), reply->text());
+        break;
+
+    case esputnik::ListLength::protocol:
+        look->owner->end(look, nullptr, kNotALength);
+        return false;
+
+    case esputnik::ListLength::known:
+    case esputnik::ListLength::refused:
+        break;
     }
 
     look->owner->end(look, &length, {});

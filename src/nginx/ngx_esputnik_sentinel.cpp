@@ -109,9 +109,8 @@ bool Sentinel::where(Link *link, Place *place)
     if (link->kind() == Link::Kind::sentinel) {
         const auto *servers = static_cast<ServerConf *>(
             target_->conf()->servers.elts);
-        place
-            ->server = &servers[link->number() < server_count_ ? link->number()
-                                                               : listening_to_];
+        const bool asks = link->number() < server_count_;
+        place->server = &servers[asks ? link->number() : listening_to_];
         return true;
     }
 

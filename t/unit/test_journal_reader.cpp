@@ -23,6 +23,30 @@ struct Spool {
         ck_assert(reader.init(&process, kDir, kTarget, nullptr));
     }
 
+    /* Records of 1,000 bytes from that sequence to 50, the segment's last. */
+    void fill(uint64_t first)
+    {
+        for (uint64_t i = first; i <= 50; i++) {
+            ck_assert(append(&writer, i, "k", std::string(1000, 'x')));
+        }
+        writer.close();
+    }
+
+    void fill_behind_stuck()
+    {
+        ck_assert(append(&writer, 1, "bad", "stuck"));
+        fill(2);
+    }
+
+    /* All that is there, of which one is held back. */
+    void read_but(size_t held)
+    {
+        ck_assert(reader.read(UINT64_MAX, 100000) == ReadResult::records);
+        for (size_t i = 0; i < reader.items().size(); i++) {
+            ck_assert(i == held ? reader.hold(i) : reader.done(i));
+        }
+    }
+
     size_t reports(ReportKind kind) const
     {
         size_t n = 0;
@@ -327,11 +351,7 @@ END_TEST
 START_TEST(compacts_around_stuck_records)
 {
     Spool s;
-    ck_assert(append(&s.writer, 1, "bad", "stuck"));
-    for (uint64_t i = 2; i <= 50; i++) {
-        ck_assert(append(&s.writer, i, "k", std::string(1000, 'x')));
-    }
-    s.writer.close();
+    s.fill_behind_stuck();
     const size_t before = s.disk.content(only_segment(s.disk)).size();
     ck_assert_uint_gt(before, 49000);
     drain(&s.reader, UINT64_MAX, "bad");
@@ -351,11 +371,7 @@ START_TEST(compacts_once)
 {
     for (const int failures : {1, 2, 5}) {
         Spool s;
-        ck_assert(append(&s.writer, 1, "bad", "stuck"));
-        for (uint64_t i = 2; i <= 50; i++) {
-            ck_assert(append(&s.writer, i, "k", std::string(1000, 'x')));
-        }
-        s.writer.close();
+        s.fill_behind_stuck();
         int left = failures;
         s.disk.fault = [&left](const char *operation) {
             return std::string(operation) == "unlink" && left > 0 && left--
@@ -363,11 +379,7 @@ START_TEST(compacts_once)
                        : 0;
         };
 
-        ck_assert(s.reader.read(UINT64_MAX, 100000) == ReadResult::records);
-        ck_assert(s.reader.hold(0));
-        for (size_t i = 1; i < s.reader.items().size(); i++) {
-            ck_assert(s.reader.done(i));
-        }
+        s.read_but(0);
         CommitReport report;
         ck_assert(s.reader.read(UINT64_MAX, 100000) == ReadResult::waiting);
         ck_assert(!s.reader.commit(&report));
@@ -395,11 +407,7 @@ END_TEST
 START_TEST(compacts_durably)
 {
     Spool s;
-    ck_assert(append(&s.writer, 1, "bad", "stuck"));
-    for (uint64_t i = 2; i <= 50; i++) {
-        ck_assert(append(&s.writer, i, "k", std::string(1000, 'x')));
-    }
-    s.writer.close();
+    s.fill_behind_stuck();
 
     /* the new segment has its name, which is not durable */
     std::string failing;
@@ -412,11 +420,7 @@ START_TEST(compacts_durably)
         }
         return 0;
     };
-    ck_assert(s.reader.read(UINT64_MAX, 100000) == ReadResult::records);
-    ck_assert(s.reader.hold(0));
-    for (size_t i = 1; i < s.reader.items().size(); i++) {
-        ck_assert(s.reader.done(i));
-    }
+    s.read_but(0);
     CommitReport report;
     ck_assert(s.reader.read(UINT64_MAX, 100000) == ReadResult::waiting);
     ck_assert(!s.reader.commit(&report));
@@ -454,11 +458,7 @@ END_TEST
 START_TEST(commits_without_compacting)
 {
     Spool s;
-    ck_assert(append(&s.writer, 1, "bad", "stuck"));
-    for (uint64_t i = 2; i <= 50; i++) {
-        ck_assert(append(&s.writer, i, "k", std::string(1000, 'x')));
-    }
-    s.writer.close();
+    s.fill_behind_stuck();
     const std::string segment = only_segment(s.disk);
     ck_assert(s.reader.read(UINT64_MAX, 100000) == ReadResult::records);
     ck_assert(!s.reader.uncommitted());
@@ -663,15 +663,9 @@ START_TEST(damage_in_delivered)
                          std::string(shift, ' ')
                              + std::string(reaching.data(), 100)));
         ck_assert(append(&s.writer, 4, "bad", "stuck"));
-        for (uint64_t i = 5; i <= 50; i++) {
-            ck_assert(append(&s.writer, i, "k", std::string(1000, 'x')));
-        }
-        s.writer.close();
+        s.fill(5);
 
-        ck_assert(s.reader.read(UINT64_MAX, 100000) == ReadResult::records);
-        for (size_t i = 0; i < s.reader.items().size(); i++) {
-            ck_assert(i == 2 ? s.reader.hold(i) : s.reader.done(i));
-        }
+        s.read_but(2);
         CommitReport report;
         ck_assert(s.reader.commit(&report, false));
         (*s.disk.durable_content(first))[1024] ^= 1;

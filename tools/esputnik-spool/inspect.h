@@ -203,7 +203,8 @@ inline bool Inspector::walk(int fd, Segment *s)
 
     SegmentWalker w;
     uint64_t last = 0;
-    w.start(&files_, fd, s->id, &cursor.delivered(), kSegmentHeaderSize, s->size);
+    w.start(&files_, fd, s->id, &cursor.delivered(), kSegmentHeaderSize,
+            s->size);
     for (;;) {
         switch (w.next()) {
         case SegmentWalker::Step::record:
