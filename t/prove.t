@@ -32,6 +32,8 @@ sub run
     my $status = $? >> 8;
     open my $in, '<', "$folder/counts" or die "counts: $!\n";
     chomp(my $counts = <$in>);
+    my $end = do { local $/; <$in> } // '';
+    is(substr($said, -length $end), $end, 'what is written of failures is what is said at the end') if $end;
     return ($status, $counts, $said);
 }
 
@@ -56,6 +58,7 @@ like($said, qr/^\S+lost\.t: failed .*, passed alone, which does not excuse "none
 ($status, $counts, $said) = run(2, $bad, $good);
 is("$status: $counts", '1: 2 1 1', 'failed alone as well');
 like($said, qr/^\S+bad\.t: failed beside another \(stored\), and alone$/m, 'which is said');
+like($said, qr/^\S+bad\.t said, at its end:\n(?: +.*\n)* +#   Failed test 'stored'$/m, 'and what the test said of it');
 
 ($status, $counts, $said) = run(1, $late);
 is("$status: $counts", '1: 1 1 0', 'nobody beside it: late is late');

@@ -1,6 +1,6 @@
 #!/usr/bin/perl
-# Runs .t files as prove does (TEST_JOBS at a time) and writes
-# "PASSED FAILED SKIPPED" to the file named first.  A program that dies, or
+# Runs .t files as prove does (TEST_JOBS at a time) and writes to the file named
+# first "PASSED FAILED SKIPPED" and then what it says of failures at the end.  A program that dies, or
 # whose plan does not fit, is a failure even when each of its lines says ok.
 #
 # Many tests hold the server to a deadline, which a busy machine can miss for
@@ -8,11 +8,12 @@
 # itself and its time limits stretched twice, and that run counts: but it excuses
 # lateness only.  A test that says by its name that it is about what must never
 # happen, however slow the machine, counts in the first run as well.  What failed
-# in the first run is named at the end.
+# in the first run is named at the end, with what its tests said of it.
 
 use strict;
 use warnings;
 
+use File::Temp qw(tempdir);
 use TAP::Harness;
 
 # Documented in t/README.md.
@@ -24,7 +25,19 @@ my $NEVER = qr/\b(?:lost|loss|duplicates?|twice|once|inversions?|disorder
 # Unless it is about how soon that is.
 my $TIME = qr/\b(?:soon|at once|within|in (?:its|their) time|in time)\b/i;
 
+# The last lines that a file which failed has said, which its failures are in.
+my $SAID = 30;
+
 my ($counts, @files) = @ARGV;
+
+# A copy of each file's standard error, which goes where it would go as well.
+my $copies = tempdir('esputnik-prove-XXXXXX', TMPDIR => 1, CLEANUP => 1);
+
+sub copy_of
+{
+    my ($file) = @_;
+    return "$copies/" . $file =~ s/\W/_/gr;
+}
 
 # The run, and for each file the names of the tests that failed.
 sub run_files
@@ -33,10 +46,13 @@ sub run_files
     my %failed;
     my $harness = TAP::Harness->new({
         jobs  => $jobs,
-        lib   => ['t/lib'],
-        merge => 0,
         color => -t STDOUT,
         timer => 1,
+        exec  => sub {
+            my ($harness, $file) = @_;
+            return ['bash', '-c', 'exec "$0" -It/lib "$1" 2> >(exec tee -a "$2" >&2)',
+                    $^X, $file, copy_of($file)];
+        },
     });
     $harness->callback(made_parser => sub {
         my ($parser, $job) = @_;
@@ -87,14 +103,22 @@ for my $file (keys %parser) {
     $sum[$_] += $n[$_] for 0 .. 2;
 }
 
-open my $out, '>', $counts or die "$counts: $!\n";
-print $out "@sum\n";
-close $out or die "$counts: $!\n";
-
+my @end;
 for my $file (sort keys %alone) {
     my @names = @{ $failed->{$file} || [] };
-    printf "%s: failed beside another (%s)%s\n", $file,
+    push @end, sprintf "%s: failed beside another (%s)%s\n", $file,
         @names ? join('; ', @names) : 'it ended early', $alone{$file};
 }
+for my $file (grep { $parser{$_}->has_problems } sort keys %parser) {
+    open my $in, '<', copy_of($file) or next;
+    my @lines = <$in>;
+    splice @lines, 0, @lines - $SAID if @lines > $SAID;
+    push @end, "$file said, at its end:\n", map { "    $_" } @lines;
+}
+
+open my $out, '>', $counts or die "$counts: $!\n";
+print $out "@sum\n", @end;
+close $out or die "$counts: $!\n";
+print @end;
 
 exit($sum[1] ? 1 : 0);

@@ -56,6 +56,10 @@ close() {
         add 0 1
         lap
     fi
+    if [[ -s $report/failures ]]; then
+        title "what failed"
+        cat "$report/failures"
+    fi
     title durations
     cat "$report/laps"
     lap_line all $((SECONDS - started)) "$passed" "$failed"
@@ -100,6 +104,9 @@ counted() {
         echo "NOT OK: exit status $status"
         add 0 1
     fi
+    if [[ $counts != *" 0" ]]; then
+        tail -n 40 "$log" >>"$report/failures"
+    fi
 }
 
 # prove_files FILE...: with the environment that the caller has set; the files
@@ -111,7 +118,8 @@ prove_files() {
     perl tools/prove.pl "$counts" "${tests[@]}" || true
     if [[ -s $counts ]]; then
         # shellcheck disable=SC2046
-        add $(<"$counts")
+        add $(head -n 1 "$counts")
+        tail -n +2 "$counts" >>"$report/failures"
     else
         echo "NOT OK: prove did not end"
         add 0 1
