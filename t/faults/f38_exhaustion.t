@@ -21,7 +21,7 @@ my %may_refuse = map { $_ => [503, 500] } @modes;
     my @idle = map { $scene->nginx->http } 1 .. 3;
     $scene->load(senders => 3);
     ok($scene->answered(20), 'answers, hardly any connections');
-    ok(scalar($scene->nginx->log_lines(qr/worker_connections are not enough/)),
+    ok(wait_for(sub { $scene->nginx->log_lines(qr/worker_connections are not enough/) }, slow(5), 0.05),
        'there were too few of them');
     $_->close for @idle;
     # there is room for the probes again
@@ -48,7 +48,8 @@ my %may_refuse = map { $_ => [503, 500] } @modes;
         is(system('prlimit', '--pid', $worker, '--nofile=1024:20000'), 0, 'enough of them');
         ok($scene->answered(10), 'answers');
     }
-    ok(scalar($scene->nginx->log_lines(qr/Too many open files/)), 'there were too few of them');
+    ok(wait_for(sub { $scene->nginx->log_lines(qr/Too many open files/) }, slow(5), 0.05),
+       'there were too few of them');
     $redis->launch;
     $scene->recovers(slow(1.5), 'descriptors');
     $scene->answered(10, 200);
