@@ -33,7 +33,7 @@ sub run
     open my $in, '<', "$folder/counts" or die "counts: $!\n";
     chomp(my $counts = <$in>);
     my $end = do { local $/; <$in> } // '';
-    is(substr($said, -length $end), $end, 'what is written of failures is what is said at the end') if $end;
+    ok(index($said, $end) >= 0, 'what is written of failures is said, too');
     return ($status, $counts, $said);
 }
 

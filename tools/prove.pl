@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 # Runs .t files as prove does (TEST_JOBS at a time) and writes to the file named
-# first "PASSED FAILED SKIPPED" and then what it says of failures at the end.  A program that dies, or
-# whose plan does not fit, is a failure even when each of its lines says ok.
+# first "PASSED FAILED SKIPPED" and then what it says of failures at the end.  A
+# program that dies, or whose plan does not fit, is a failure even when each of
+# its lines says ok.
 #
 # Many tests hold the server to a deadline, which a busy machine can miss for
 # it.  A file that failed beside another is run once more with the machine to
@@ -25,12 +26,12 @@ my $NEVER = qr/\b(?:lost|loss|duplicates?|twice|once|inversions?|disorder
 # Unless it is about how soon that is.
 my $TIME = qr/\b(?:soon|at once|within|in (?:its|their) time|in time)\b/i;
 
-# The last lines that a file which failed has said, which its failures are in.
+# So many lines of what a failed file has said are said again at the end.
 my $SAID = 30;
 
 my ($counts, @files) = @ARGV;
 
-# A copy of each file's standard error, which goes where it would go as well.
+# Each file's standard error goes where it would go, and into a copy here.
 my $copies = tempdir('esputnik-prove-XXXXXX', TMPDIR => 1, CLEANUP => 1);
 
 sub copy_of

@@ -43,6 +43,12 @@ add() {
     skipped=$((skipped + ${3:-0}))
 }
 
+# not_ok WHY: something that no part has counted.
+not_ok() {
+    echo "NOT OK: $*" | tee -a "$report/failures"
+    add 0 1
+}
+
 title() {
     printf '\n=== %s\n' "$*"
 }
@@ -52,12 +58,11 @@ close() {
     local status=$?
     trap - EXIT
     if [[ $part != end ]]; then
-        echo "NOT OK: ended in the midst of \"$part\" (exit status $status)"
-        add 0 1
+        not_ok "ended in the midst of \"$part\" (exit status $status)"
         lap
     fi
     if [[ -s $report/failures ]]; then
-        title "what failed"
+        title "what failed, or did at first"
         cat "$report/failures"
     fi
     title durations
@@ -88,23 +93,21 @@ lap_line() {
 # counted NAME COMMAND...: the command's last line ends with
 # "N passed, N failed".
 counted() {
-    local log=$report/$1 status=0 counts
+    local log=$report/$1 status=0 counts before=$failed
     shift
     "$@" 2>&1 | tee "$log" || status=$?
     counts=$(sed -n 's/.*[^0-9]\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' \
         "$log" | tail -n 1)
     if [[ -z $counts ]]; then
-        echo "NOT OK: no totals (exit status $status)"
-        add 0 1
-        return
+        not_ok "no totals (exit status $status)"
+    else
+        # shellcheck disable=SC2086
+        add $counts
+        if ((status)) && [[ $counts == *" 0" ]]; then
+            not_ok "exit status $status"
+        fi
     fi
-    # shellcheck disable=SC2086
-    add $counts
-    if ((status)) && [[ $counts == *" 0" ]]; then
-        echo "NOT OK: exit status $status"
-        add 0 1
-    fi
-    if [[ $counts != *" 0" ]]; then
+    if ((failed != before)); then
         tail -n 40 "$log" >>"$report/failures"
     fi
 }
@@ -121,8 +124,7 @@ prove_files() {
         add $(head -n 1 "$counts")
         tail -n +2 "$counts" >>"$report/failures"
     else
-        echo "NOT OK: prove did not end"
-        add 0 1
+        not_ok "prove did not end"
     fi
 }
 
