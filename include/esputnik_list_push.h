@@ -23,6 +23,20 @@ size_t list_push_size(std::string_view verb, std::string_view key,
 char *write_list_push(char *out, std::string_view verb, std::string_view key,
                       const Batch &batch);
 
+/* The events of a batch that is pushed later, when the parser has another. */
+struct EventSlice {
+    size_t offset;
+    size_t length;
+};
+
+/* One for each event. */
+void slice_events(const Batch &batch, EventSlice *out);
+
+/* As above; body is the batch's. */
+char *write_list_push(char *out, std::string_view verb, std::string_view key,
+                      std::string_view body, const EventSlice *events,
+                      size_t count);
+
 } // namespace esputnik
 
 #endif

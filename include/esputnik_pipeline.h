@@ -13,6 +13,10 @@
  * is of unknown outcome and is never sent again.  A command that nobody wants
  * executed any more can be withdrawn as long as none of its bytes is written.
  *
+ * A command is copied into the pipeline, or deferred: then it has its place
+ * and its size, and its owner writes it when it is the next to leave.  What its
+ * owner holds anyway is not held twice while the connection takes nothing.
+ *
  * Blocks come from mmap(), so that what a burst took goes back to the system
  * when it is over; a few are kept.
  *
@@ -36,6 +40,7 @@ public:
         uint64_t begin;     /* stream offset of the command's first byte */
         uint64_t end;       /* and just past its last one */
         uint32_t replies;   /* still to come; 0: withdrawn */
+        bool deferred;      /* its bytes are its owner's still */
     };
 
     /* A piece of output that lies in one block. */
@@ -60,6 +65,11 @@ public:
      * slot_number() then names the new slot.
      */
     char *add(size_t size, void *owner, uint32_t replies);
+
+    /* The same without the bytes: deferred() gives the slot back when they are
+     * the next to be written.  When its owner has left until then, it will not
+     * be sent.  False as nullptr above. */
+    bool defer(size_t size, void *owner, uint32_t replies);
 
     /* The number of the newest slot; numbers grow by one and are not reused. */
     uint64_t newest() const { return tail_ - 1; }
@@ -103,7 +113,15 @@ public:
     /* Slots written to their last byte whose replies have not all come. */
     bool awaiting() const;
 
-    /* The next piece to write; size 0 when all is written. */
+    /* The deferred command whose turn it is, or nullptr: what output() gives
+     * comes first.  fill() says where its bytes are to be written (contiguous,
+     * before the next call), and output() gives them then; nullptr when memory
+     * is short. */
+    Slot *deferred();
+    char *fill(Slot *slot);
+
+    /* The next piece to write; size 0 when all is written, or the next is
+     * deferred. */
     Span output() const;
 
     /* The first n bytes of output() have been written. */
@@ -132,6 +150,7 @@ private:
         size_t capacity;
         size_t filled;
         uint64_t begin;   /* stream offset of its first byte */
+        uint64_t end() const { return begin + filled; }
         char *data() { return reinterpret_cast<char *>(this + 1); }
     };
 
@@ -142,6 +161,11 @@ private:
     bool grow();
     Block *new_block(size_t size);
     void free_block(Block *block);
+    Block *next_block() const;
+    void push_slot(size_t size, void *owner, uint32_t replies, bool deferred);
+    Slot &unwritten_slot();
+    size_t move_up(Slot &slot, uint64_t gap);
+    void undefer(Slot &slot);
 
     Slot *slots_ = nullptr;
     uint64_t mask_ = 0;       /* capacity - 1 */
@@ -156,6 +180,7 @@ private:
 
     uint64_t queued_ = 0;
     uint64_t written_ = 0;
+    size_t deferred_ = 0;     /* slots without bytes */
 };
 
 } // namespace esputnik

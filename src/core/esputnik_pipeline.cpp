@@ -95,15 +95,36 @@ void Pipeline::free_block(Block *block)
     unmap(block);
 }
 
+void Pipeline::push_slot(size_t size, void *owner, uint32_t replies,
+                         bool deferred)
+{
+    Slot &s = slots_[tail_ & mask_];
+    s.owner = owner;
+    s.begin = queued_;
+    s.end = queued_ + size;
+    s.replies = replies;
+    s.deferred = deferred;
+
+    queued_ += size;
+    tail_++;
+}
+
 char *Pipeline::add(size_t size, void *owner, uint32_t replies)
 {
     if (size_t(tail_ - head_) == capacity_ && !grow()) {
         return nullptr;
     }
 
+    if (current_ != nullptr && current_->filled == 0) {
+        current_->begin = queued_;
+    }
+
     /* a command never spans two blocks: a half-written one can be sent again
-     * from its first byte, which is still there */
-    if (current_ == nullptr || current_->capacity - current_->filled < size) {
+     * from its first byte, which is still there; and a block has no gap where
+     * a deferred one belongs */
+    if (current_ == nullptr || current_->end() != queued_
+        || current_->capacity - current_->filled < size)
+    {
         Block *block = new_block(size);
         if (block == nullptr) {
             return nullptr;
@@ -119,16 +140,95 @@ char *Pipeline::add(size_t size, void *owner, uint32_t replies)
     char *out = current_->data() + current_->filled;
     current_->filled += size;
 
-    Slot &s = slots_[tail_ & mask_];
-    s.owner = owner;
-    s.begin = queued_;
-    s.end = queued_ + size;
-    s.replies = replies;
-
-    queued_ += size;
-    tail_++;
-
+    push_slot(size, owner, replies, false);
     return out;
+}
+
+bool Pipeline::defer(size_t size, void *owner, uint32_t replies)
+{
+    if (size_t(tail_ - head_) == capacity_ && !grow()) {
+        return false;
+    }
+
+    push_slot(size, owner, replies, true);
+    deferred_++;
+    return true;
+}
+
+/* The first slot that is not written whole; there is one. */
+Pipeline::Slot &Pipeline::unwritten_slot()
+{
+    uint64_t low = head_;
+    uint64_t high = tail_ - 1;
+
+    while (low < high) {
+        const uint64_t middle = low + (high - low) / 2;
+        if (slots_[middle & mask_].end <= written_) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return slots_[low & mask_];
+}
+
+/* The block that holds the next byte to write; nullptr when there is none, or
+ * when it is a deferred command's. */
+Pipeline::Block *Pipeline::next_block() const
+{
+    Block *block = first_;
+
+    /* empty, or written and then left alone by compact() */
+    while (block != nullptr
+           && (block->filled == 0 || block->end() <= written_))
+    {
+        block = block->next;
+    }
+    return block != nullptr && block->begin <= written_ ? block : nullptr;
+}
+
+Pipeline::Slot *Pipeline::deferred()
+{
+    while (deferred_ != 0 && written_ != queued_ && next_block() == nullptr) {
+        Slot &s = unwritten_slot();
+        if (s.owner != nullptr) {
+            return &s;
+        }
+
+        /* who would have to write it has left */
+        s.replies = 0;
+        undefer(s);
+        written_ = s.end;
+        sweep();
+    }
+    return nullptr;
+}
+
+char *Pipeline::fill(Slot *slot)
+{
+    const auto size = static_cast<size_t>(slot->end - slot->begin);
+
+    Block *block = new_block(size);
+    if (block == nullptr) {
+        return nullptr;
+    }
+
+    block->begin = slot->begin;
+    block->filled = size;
+    block->next = first_;
+    if (first_ == nullptr) {
+        current_ = block;
+    }
+    first_ = block;
+
+    undefer(*slot);
+    return block->data();
+}
+
+void Pipeline::undefer(Slot &slot)
+{
+    deferred_ -= slot.deferred;
+    slot.deferred = false;
 }
 
 void Pipeline::disown(uint64_t number)
@@ -151,6 +251,23 @@ bool Pipeline::withdraw(uint64_t number)
     return true;
 }
 
+/* Moves a slot up by gap bytes; returns how many it leaves behind it, being
+ * withdrawn. */
+size_t Pipeline::move_up(Slot &slot, uint64_t gap)
+{
+    const auto size = static_cast<size_t>(slot.end - slot.begin);
+
+    slot.begin -= gap;
+    if (slot.replies != 0) {
+        slot.end = slot.begin + size;
+        return 0;
+    }
+
+    slot.end = slot.begin;
+    undefer(slot);
+    return size;
+}
+
 /* One pass over what is not written, however many have been withdrawn: the
  * commands that stay move up within their blocks. */
 void Pipeline::compact()
@@ -165,28 +282,27 @@ void Pipeline::compact()
 
     while (*link != nullptr) {
         Block *const block = *link;
-        const uint64_t end = block->begin + block->filled;
         const uint64_t old_begin = block->begin;
+        const uint64_t old_end = block->end();
+
+        /* the deferred ones before it */
+        for (; n != tail_ && slots_[n & mask_].begin < old_begin; n++) {
+            gap += move_up(slots_[n & mask_], gap);
+        }
 
         block->begin -= gap;
         uint64_t gone = 0; /* of this block */
 
-        while (n != tail_ && slots_[n & mask_].begin < end) {
+        for (; n != tail_ && slots_[n & mask_].begin < old_end; n++) {
             Slot &s = slots_[n & mask_];
-            const size_t size = static_cast<size_t>(s.end - s.begin);
             char *const from = block->data() + (s.begin - old_begin);
+            const size_t left = move_up(s, gap + gone);
 
-            s.begin -= gap + gone;
-            if (s.replies == 0) {
-                s.end = s.begin;
-                gone += size;
-            } else {
-                s.end = s.begin + size;
-                if (gone != 0) {
-                    std::memmove(from - gone, from, size);
-                }
+            if (left == 0 && gone != 0) {
+                std::memmove(from - gone, from,
+                             static_cast<size_t>(s.end - s.begin));
             }
-            n++;
+            gone += left;
         }
 
         block->filled -= static_cast<size_t>(gone);
@@ -200,11 +316,10 @@ void Pipeline::compact()
         }
     }
 
-    queued_ -= gap;
     for (; n != tail_; n++) {
-        /* of no size, behind the last byte */
-        slots_[n & mask_].begin = slots_[n & mask_].end = queued_;
+        gap += move_up(slots_[n & mask_], gap);
     }
+    queued_ -= gap;
 }
 
 void Pipeline::sweep()
@@ -239,18 +354,12 @@ bool Pipeline::awaiting() const
 
 Pipeline::Span Pipeline::output() const
 {
-    if (written_ == queued_) {
+    Block *block = written_ != queued_ ? next_block() : nullptr;
+    if (block == nullptr) {
         return {nullptr, 0};
     }
 
-    Block *block = first_;
-    size_t done = static_cast<size_t>(written_ - block->begin);
-
-    if (done == block->filled) {
-        block = block->next;
-        done = 0;
-    }
-
+    const auto done = static_cast<size_t>(written_ - block->begin);
     return {block->data() + done, block->filled - done};
 }
 
@@ -258,7 +367,7 @@ void Pipeline::wrote(size_t n)
 {
     written_ += n;
 
-    while (first_ != nullptr && first_->begin + first_->filled <= written_) {
+    while (first_ != nullptr && first_->end() <= written_) {
         if (first_ == current_) {
             /* all is written: begin anew in the block at hand */
             if (first_->capacity == kCapacity) {
@@ -290,6 +399,7 @@ Pipeline::Slot *Pipeline::reply(bool *last)
 
 void Pipeline::pop()
 {
+    undefer(slots_[head_ & mask_]);
     head_++;
     sweep();
 }
@@ -303,7 +413,8 @@ size_t Pipeline::disconnect()
     }
 
     if (n != tail_) {
-        /* its block still holds it: blocks leave only when written whole */
+        /* its block still holds it: blocks leave only when written whole; and
+         * of a deferred command no byte is written */
         written_ = slots_[n & mask_].begin;
     }
 
@@ -314,6 +425,7 @@ void Pipeline::clear()
 {
     head_ = tail_;
     written_ = queued_;
+    deferred_ = 0;
 
     while (first_ != nullptr) {
         Block *next = first_->next;

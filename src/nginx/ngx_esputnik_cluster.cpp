@@ -41,7 +41,7 @@ Cluster::Cluster(Target *target) : target_(target)
 {
     ngx_queue_init(&waiting_);
 
-    op_ = {{on_reply, nullptr, 0, 0, nullptr}, this};
+    op_ = {{on_reply, nullptr, 0, 0, nullptr, nullptr}, this};
 
     ngx_memzero(&self_, sizeof(self_));
     self_.fd = static_cast<ngx_socket_t>(-1);

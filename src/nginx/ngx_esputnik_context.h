@@ -16,6 +16,7 @@
 #include "ngx_esputnik_link.h"
 #include "ngx_esputnik_spool.h"
 
+#include "esputnik_list_push.h"
 #include "esputnik_parser.h"
 #include "esputnik_problem.h"
 
@@ -65,6 +66,8 @@ struct Context {
     /* the body: ngx_esputnik_body.cpp */
     ngx_str_t body;
     size_t body_room;
+    esputnik::EventSlice *slices;   /* of its events, for a push that was
+                                       deferred */
     ngx_event_t body_timer;
     esputnik::Reason body_refusal;
     unsigned gathering : 1;

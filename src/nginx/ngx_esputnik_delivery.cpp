@@ -211,9 +211,8 @@ void Delivery::send_part(Part *part)
         return;
     }
 
-    const std::string_view asking = part->ask ? esputnik::kAsking
-                                              : std::string_view();
-    const size_t size = plan_.size(part->index, part->form);
+    const size_t size = (part->ask ? esputnik::kAsking.size() : 0)
+                        + plan_.size(part->index, part->form);
     const uint32_t replies = part->ask ? 2 : 1;
 
     part->asked = part->asking = part->ask;
@@ -222,19 +221,28 @@ void Delivery::send_part(Part *part)
 
     const ngx_msec_t time = reply_time(link, static_cast<ngx_msec_t>(left));
 
-    char *out = link->send(&part->op, asking.size() + size, replies, time);
-    if (out == nullptr) {
+    char *out;
+    if (!link->offer(&part->op, size, replies, time, write_part, &out)) {
         fail(End::not_sent, link->refusal());
         close(part);
         return;
     }
 
-    if (!asking.empty()) {
-        ngx_memcpy(out, asking.data(), asking.size());
-        out += asking.size();
+    if (out != nullptr) {
+        write_part(&part->op, out);
     }
-    (void) plan_.write(part->index, part->form, out);
     ask_ack(part, time);
+}
+
+void Delivery::write_part(Op *op, char *out) noexcept
+{
+    const auto *part = reinterpret_cast<Part *>(op);
+
+    if (part->asked) {
+        ngx_memcpy(out, esputnik::kAsking.data(), esputnik::kAsking.size());
+        out += esputnik::kAsking.size();
+    }
+    (void) part->delivery->plan_.write(part->index, part->form, out);
 }
 
 /* A link that is silent for esputnik_timeout is left, so that a reply for which

@@ -116,6 +116,7 @@ private:
     static void on_map(ClusterWaiter *waiter, std::string_view why) noexcept;
     static bool on_reply(Op *op, Outcome outcome, const esputnik::Reply *reply,
                          bool last, std::string_view why) noexcept;
+    static void write_part(Op *op, char *out) noexcept;
     static bool on_confirmed(Op *op, Outcome outcome,
                              const esputnik::Reply *reply, bool last,
                              std::string_view why) noexcept;

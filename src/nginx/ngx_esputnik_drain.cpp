@@ -34,7 +34,7 @@ Drain::Drain(Spool *spool) : spool_(spool)
     timer_.log = spool->conf()->target->log;
     timer_.cancelable = 1;
 
-    lengths_ = {{on_length, nullptr, 0, 0, nullptr}, this};
+    lengths_ = {{on_length, nullptr, 0, 0, nullptr, nullptr}, this};
 }
 
 Drain *Drain::make(Spool *spool, ngx_pool_t *pool)

@@ -115,16 +115,17 @@ void Link::set_peer(std::string_view name)
     ngx_memmove(peer_text_, name.data(), peer_name_.len);
 }
 
-char *Link::send(Op *op, size_t size, uint32_t replies, ngx_msec_t timeout)
+/* Whether a command of this size may be queued now. */
+bool Link::admit(size_t size)
 {
     if (state_ == State::down) {
         if (held_ || (backing_off_ && !passed(ngx_current_msec, retry_at_))) {
-            return nullptr;
+            return false;
         }
         wanted_ = true;
         connect();
         if (state_ == State::down) {
-            return nullptr;
+            return false;
         }
     }
 
@@ -132,36 +133,64 @@ char *Link::send(Op *op, size_t size, uint32_t replies, ngx_msec_t timeout)
     if (!pipeline_.empty()
         && pipeline_.pending() + size > target_->conf()->queue) {
         set_reason("the queue to Redis is full");
-        return nullptr;
+        return false;
     }
 
     if (pipeline_.unwritten() >= kWriteEarly) {
         write_early();
     }
+    return true;
+}
 
-    const bool was_empty = pipeline_.empty();
+char *Link::send(Op *op, size_t size, uint32_t replies, ngx_msec_t timeout)
+{
+    char *out;
+    return take(op, size, replies, timeout, nullptr, &out) ? out : nullptr;
+}
 
-    char *out = pipeline_.add(size, op, replies);
-    if (out == nullptr) {
-        set_reason("the queue to Redis is full");
-        return nullptr;
+bool Link::offer(Op *op, size_t size, uint32_t replies, ngx_msec_t timeout,
+                 Write write, char **out)
+{
+    return take(op, size, replies, timeout, size >= kDefer ? write : nullptr,
+                out);
+}
+
+/* write: nullptr when the command must not be deferred. */
+bool Link::take(Op *op, size_t size, uint32_t replies, ngx_msec_t timeout,
+                Write write, char **out)
+{
+    if (!admit(size)) {
+        return false;
     }
 
-    if (was_empty) {
+    bool taken;
+    if (write != nullptr && pipeline_.unwritten() >= kWriteEarly) {
+        *out = nullptr;
+        op->write = write;
+        taken = pipeline_.defer(size, op, replies);
+    } else {
+        *out = pipeline_.add(size, op, replies);
+        taken = *out != nullptr;
+    }
+
+    if (!taken) {
+        set_reason("the queue to Redis is full");
+        return false;
+    }
+
+    if (pipeline_.size() == 1) {
         progress();
     }
-
-    const ngx_msec_t deadline = ngx_current_msec + timeout;
 
     if (op != nullptr) {
         op->link = this;
         op->slot = pipeline_.newest();
-        op->deadline = deadline;
+        op->deadline = ngx_current_msec + timeout;
         op->confirms = nullptr;
     }
 
     under_way(timeout);
-    return out;
+    return true;
 }
 
 void Link::under_way(ngx_msec_t timeout)

@@ -83,6 +83,10 @@ public:
      * have left the processor's cache until then. */
     static constexpr size_t kWriteEarly = 32 * 1024;
 
+    /* A command of this size and more is not copied while so much output
+     * stands before it. */
+    static constexpr size_t kDefer = 4 * 1024;
+
     enum class State : uint8_t {
         down,
         locating,     /* its owner does not know the address yet */
@@ -115,6 +119,17 @@ public:
      */
     char *send(Op *op, size_t size, uint32_t replies, ngx_msec_t timeout);
 
+    using Write = void (*)(Op *op, char *out) noexcept;
+
+    /*
+     * As send(), for a command whose bytes its owner holds until done(): while
+     * the connection takes nothing, a large one is deferred.  *out is nullptr
+     * then, and write() is called in its turn, at most once and not after
+     * cancel(), for exactly size bytes.  False as nullptr above.
+     */
+    bool offer(Op *op, size_t size, uint32_t replies, ngx_msec_t timeout,
+               Write write, char **out);
+
     /* Asks about a command that was sent in this turn, or once more about one
      * that this connection has stored (era()), on a link whose lane is not
      * AckMode::memory.  Op::done() as of a command; it comes only after the
@@ -122,7 +137,8 @@ public:
      * is due. */
     void confirm(Confirmation *c, Op *command, ngx_msec_t timeout);
 
-    /* The owner does not wait any more; a command's place stays. */
+    /* The owner does not wait any more; a command's place stays, but for one
+     * that is deferred still: that is not sent. */
     void cancel(Op *op);
     void cancel(Confirmation *c);
 
@@ -225,6 +241,12 @@ private:
     bool take_replies();
     void take_reply(const esputnik::Reply &reply);
     void flush();
+    size_t may_write() const;
+    void written();
+    bool write_deferred();
+    bool admit(size_t size);
+    bool take(Op *op, size_t size, uint32_t replies, ngx_msec_t timeout,
+              Write write, char **out);
     void under_way(ngx_msec_t timeout);
     void post_flush();
     bool next_group();

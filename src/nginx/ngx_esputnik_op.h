@@ -31,6 +31,7 @@ struct Op {
     ngx_msec_t deadline;   /* ngx_current_msec at which done(…) comes at the
                               latest */
     Op *confirms;          /* of a Confirmation: the command that it is about */
+    void (*write)(Op *op, char *out) noexcept;  /* of a deferred command */
 };
 
 /* The question, behind a command on the same link, whether Redis has done more

@@ -29,10 +29,10 @@ char *append(Link *link, Op *op, const esputnik::Buffer &bytes,
 
 Sentinel::Sentinel(Target *target) : target_(target)
 {
-    address_ = {{on_address, nullptr, 0, 0, nullptr}, this};
-    role_ = {{on_role, nullptr, 0, 0, nullptr}, this};
-    subscription_ = {{on_subscribed, nullptr, 0, 0, nullptr}, this};
-    ping_ = {{on_pong, nullptr, 0, 0, nullptr}, this};
+    address_ = {{on_address, nullptr, 0, 0, nullptr, nullptr}, this};
+    role_ = {{on_role, nullptr, 0, 0, nullptr, nullptr}, this};
+    subscription_ = {{on_subscribed, nullptr, 0, 0, nullptr, nullptr}, this};
+    ping_ = {{on_pong, nullptr, 0, 0, nullptr, nullptr}, this};
 
     ngx_memzero(&self_, sizeof(self_));
     self_.fd = static_cast<ngx_socket_t>(-1);

@@ -124,6 +124,31 @@ bool on_reply(Op *op, Outcome outcome, const esputnik::Reply *reply, bool,
     return trusted;
 }
 
+/* The command of a push that was deferred. */
+void write_push(Op *op, char *out) noexcept
+{
+    auto *ctx = reinterpret_cast<Context *>(reinterpret_cast<char *>(op)
+                                            - offsetof(Context, op));
+
+    (void) esputnik::write_list_push(out, kVerbs[ctx->conf->push],
+                                     view(ctx->key), view(ctx->body),
+                                     ctx->slices, ctx->events);
+}
+
+/* What write_push() needs; false when memory is short. */
+bool keep_slices(Context *ctx, const esputnik::Batch &batch)
+{
+    ctx->slices = static_cast<esputnik::EventSlice *>(
+        ngx_palloc(ctx->request->pool,
+                   batch.events.size() * sizeof(esputnik::EventSlice)));
+    if (ctx->slices == nullptr) {
+        return false;
+    }
+
+    slice_events(batch, ctx->slices);
+    return true;
+}
+
 /* All events, as they came, on one list. */
 ngx_int_t push_batch(Context *ctx, const esputnik::Parser &p)
 {
@@ -151,13 +176,20 @@ ngx_int_t push_batch(Context *ctx, const esputnik::Parser &p)
     ctx->op.done = on_reply;
     count::asked(ctx);
 
-    char *out = ctx->link->send(&ctx->op, size, 1, conf->target->timeout);
-    if (out == nullptr) {
+    char *out;
+    if (!ctx->link->offer(&ctx->op, size, 1, conf->target->timeout, write_push,
+                          &out)) {
         return has_spool(ctx) ? spool_batch(ctx, p, {})
                               : unavailable(ctx, ctx->link->refusal());
     }
 
-    (void) esputnik::write_list_push(out, verb, view(ctx->key), batch);
+    if (out != nullptr) {
+        (void) esputnik::write_list_push(out, verb, view(ctx->key), batch);
+    } else if (!keep_slices(ctx, batch)) {
+        ctx->link->cancel(&ctx->op);
+        return has_spool(ctx) ? spool_batch(ctx, p, {})
+                              : unavailable(ctx, "no memory");
+    }
     return wait(ctx);
 }
 

@@ -48,22 +48,67 @@ bool Link::next_group()
     return true;
 }
 
+/* Bytes, from the next one on, that need not wait for a confirmation. */
+size_t Link::may_write() const
+{
+    return lane_ == esputnik::AckMode::memory
+               ? pipeline_.unwritten()
+               : pipeline_.unwritten_before(group_);
+}
+
+/* All that may be.  With deferred commands, whose owners have left, the queue
+ * or a group may have ended without a reply. */
+void Link::written()
+{
+    if (pipeline_.empty()) {
+        pipeline_.clear();
+        idle();
+    } else if (pipeline_.unwritten() != 0 && !pipeline_.awaiting()) {
+        post_flush();
+    }
+}
+
+/* Where a deferred command is next, its bytes into the pipeline; false when
+ * memory is short. */
+bool Link::write_deferred()
+{
+    esputnik::Pipeline::Slot *slot = pipeline_.deferred();
+    if (slot == nullptr) {
+        return true;
+    }
+
+    auto *op = static_cast<Op *>(slot->owner);
+    char *out = pipeline_.fill(slot);
+    if (out == nullptr) {
+        return false;
+    }
+
+    op->write(op, out);
+    return true;
+}
+
 void Link::flush()
 {
     ngx_connection_t *c = connection_;
 
     const ngx_uint_t era = era_;
 
-    if (state_ != State::ready || !next_group() || era_ != era) {
+    if (state_ != State::ready || !next_group() || era_ != era
+        || pipeline_.empty())
+    {
         return;
     }
 
     for (;;) {
-        esputnik::Pipeline::Span span = pipeline_.output();
-        if (lane_ != esputnik::AckMode::memory) {
-            span.size = ngx_min(span.size, pipeline_.unwritten_before(group_));
+        if (may_write() != 0 && !write_deferred()) {
+            down("no memory for a command");
+            return;
         }
+
+        esputnik::Pipeline::Span span = pipeline_.output();
+        span.size = ngx_min(span.size, may_write());
         if (span.size == 0) {
+            written();
             return;
         }
 
@@ -89,7 +134,8 @@ void Link::flush()
 }
 
 /* Whoever sends has the parser in use, so that nobody must be told of anything
- * here: what stops the writing, flush() meets again. */
+ * here: what stops the writing, flush() meets again.  What was deferred may be
+ * written, which tells nobody anything. */
 void Link::write_early()
 {
     ngx_connection_t *c = connection_;
@@ -100,7 +146,7 @@ void Link::write_early()
         return;
     }
 
-    while (c->write->ready) {
+    while (c->write->ready && write_deferred()) {
         const esputnik::Pipeline::Span span = pipeline_.output();
         if (span.size == 0) {
             return;

@@ -16,20 +16,38 @@ namespace {
 
 constexpr char kGuard = '\x5a';
 
-/* The command, written into memory of exactly its size between two guards. */
-std::string pushed(std::string_view verb, std::string_view key,
-                   const Batch &batch)
+/* What write() puts into memory of exactly this size between two guards. */
+template <class Write>
+std::string guarded(size_t size, Write write)
 {
-    const size_t size = list_push_size(verb, key, batch);
     std::string out(size + 16, kGuard);
     char *const begin = out.data() + 8;
 
-    ck_assert_ptr_eq(write_list_push(begin, verb, key, batch), begin + size);
+    ck_assert_ptr_eq(write(begin), begin + size);
     for (size_t i = 0; i < 8; i++) {
         ck_assert_int_eq(out[i], kGuard);
         ck_assert_int_eq(out[8 + size + i], kGuard);
     }
     return out.substr(8, size);
+}
+
+/* The command, at once and from the slices of its events. */
+std::string pushed(std::string_view verb, std::string_view key,
+                   const Batch &batch)
+{
+    const size_t size = list_push_size(verb, key, batch);
+    std::vector<EventSlice> slices(batch.events.size());
+    slice_events(batch, slices.data());
+
+    const std::string at_once = guarded(size, [&](char *out) {
+        return write_list_push(out, verb, key, batch);
+    });
+    const std::string later = guarded(size, [&](char *out) {
+        return write_list_push(out, verb, key, batch.body, slices.data(),
+                               slices.size());
+    });
+    ck_assert(at_once == later);
+    return at_once;
 }
 
 /* What a POST of this body becomes. */

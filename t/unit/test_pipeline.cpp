@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,12 +41,45 @@ bool put(Pipeline &p, std::string_view bytes, void *owner = &owner_a,
     return true;
 }
 
+/* The owner of a deferred command, who holds its bytes. */
+struct Holder {
+    std::string bytes;
+    unsigned written = 0;
+};
+
+bool defer(Pipeline &p, Holder *holder, uint32_t replies = 1)
+{
+    return p.defer(holder->bytes.size(), holder, replies);
+}
+
+/* What the connection does before it looks at output(). */
+void write_deferred(Pipeline &p)
+{
+    Pipeline::Slot *slot = p.deferred();
+    if (slot == nullptr) {
+        return;
+    }
+    ck_assert_uint_eq(p.output().size, 0);
+
+    auto *holder = static_cast<Holder *>(slot->owner);
+    ck_assert_uint_eq(slot->end - slot->begin, holder->bytes.size());
+    char *out = p.fill(slot);
+    ck_assert_ptr_nonnull(out);
+    std::memcpy(out, holder->bytes.data(), holder->bytes.size());
+    holder->written++;
+
+    ck_assert_ptr_null(p.deferred());
+    ck_assert_ptr_eq(p.output().data, out);
+    ck_assert_uint_eq(p.output().size, holder->bytes.size());
+}
+
 /* Writes up to n bytes, at most step at a time, and returns them. */
 std::string take(Pipeline &p, size_t n, size_t step = SIZE_MAX)
 {
     std::string wire;
 
     while (n != 0) {
+        write_deferred(p);
         const Pipeline::Span span = p.output();
         if (span.size == 0) {
             ck_assert_uint_eq(p.unwritten(), 0);
@@ -642,11 +676,20 @@ int without_memory()
     MUST(limit_memory(false));
     MUST(take_all(p) == small);
 
+    /* a deferred one needs none before its turn, and keeps it until then */
+    Holder holder{bytes_of(3, 100000)};
+    MUST(limit_memory(true));
+    MUST(defer(p, &holder));
+    MUST(p.deferred() != nullptr && p.fill(p.deferred()) == nullptr);
+    MUST(p.deferred() != nullptr && p.output().size == 0);
+    MUST(limit_memory(false));
+    MUST(take_all(p) == holder.bytes);
+
     /* and when there is memory again, all goes on */
     MUST(put(p, large));
     MUST(put(p, small));
     MUST(take_all(p) == large + small);
-    MUST(p.size() == more + 4);
+    MUST(p.size() == more + 5);
     return 0;
 }
 
@@ -675,6 +718,205 @@ START_TEST(no_memory)
 }
 END_TEST
 
+/* A deferred command leaves in its turn, with the bytes that its owner has
+ * then. */
+START_TEST(deferred)
+{
+    constexpr size_t block = Pipeline::kBlockSize;
+
+    for (size_t size : {size_t{1}, size_t{5000}, block - 32, block, 3 * block})
+    {
+        for (size_t step : {size_t{7}, size_t{4096}, SIZE_MAX}) {
+            Pipeline p;
+            Holder a{bytes_of(1, size)};
+            Holder b{bytes_of(2, size + 1)};
+            Holder c{bytes_of(3, size + 2)};
+
+            /* first, after a copied one, after a deferred one, last */
+            ck_assert(defer(p, &a));
+            ck_assert_uint_eq(p.slot(p.newest()).begin, 0);
+            ck_assert_uint_eq(p.slot(p.newest()).end, size);
+            ck_assert(put(p, "copied"));
+            ck_assert(put(p, "copied, too"));
+            ck_assert(defer(p, &b));
+            ck_assert(defer(p, &c));
+            ck_assert(put(p, "the last"));
+            ck_assert_uint_eq(p.size(), 6);
+            ck_assert_uint_eq(p.unwritten(), 3 * size + 3 + 25);
+            ck_assert_uint_eq(p.pending(), p.unwritten());
+            ck_assert_uint_eq(a.written + b.written + c.written, 0);
+
+            ck_assert(take(p, size, step) == a.bytes);
+            ck_assert_uint_eq(b.written, 0);
+            ck_assert(take_all(p, step)
+                      == "copiedcopied, too" + b.bytes + c.bytes + "the last");
+            ck_assert_uint_eq(a.written, 1);
+            ck_assert_uint_eq(b.written, 1);
+            ck_assert_uint_eq(c.written, 1);
+            ck_assert_ptr_null(p.deferred());
+
+            ck_assert_ptr_eq(answer(p), &a);
+            ck_assert_ptr_eq(answer(p), &owner_a);
+            ck_assert_ptr_eq(answer(p), &owner_a);
+            ck_assert_ptr_eq(answer(p), &b);
+            ck_assert_ptr_eq(answer(p), &c);
+            ck_assert_ptr_eq(answer(p), &owner_a);
+            ck_assert(p.empty());
+        }
+    }
+}
+END_TEST
+
+/* It takes no memory before its turn, and what it took is given back. */
+START_TEST(deferred_takes_no_memory)
+{
+    Pipeline p;
+    std::vector<Holder> holders(400, Holder{bytes_of(1, 60000)});
+
+    ck_assert(put(p, "x"));
+    const long before = mapped_kb();
+    for (Holder &holder : holders) {
+        ck_assert(defer(p, &holder));
+    }
+    ck_assert_int_le(mapped_kb() - before, 64);
+
+    for (size_t left = p.unwritten(); left != 0; left = p.unwritten()) {
+        write_deferred(p);
+        p.wrote(std::min<size_t>(p.output().size, 50000));
+        ck_assert_int_le(mapped_kb() - before, 256);
+    }
+}
+END_TEST
+
+/* What nobody can write any more is not sent, and has no reply. */
+START_TEST(deferred_owner_leaves)
+{
+    Pipeline p;
+    Holder a{"first"};
+    Holder b{"second"};
+    Holder c{"third"};
+    bool last = false;
+
+    /* in the midst: the replies of the others stay their own */
+    ck_assert(defer(p, &a));
+    ck_assert(defer(p, &b));
+    ck_assert(defer(p, &c));
+    p.disown(p.newest() - 1);
+    ck_assert_uint_eq(p.unwritten(), 16);
+    ck_assert(take_all(p) == "firstthird");
+    ck_assert_uint_eq(b.written, 0);
+    ck_assert_ptr_eq(answer(p), &a);
+    ck_assert_ptr_eq(answer(p), &c);
+    ck_assert_ptr_null(p.reply(&last));
+    ck_assert(p.empty());
+
+    /* the only one */
+    ck_assert(defer(p, &a));
+    p.disown(p.newest());
+    ck_assert(!p.empty());
+    ck_assert_ptr_null(p.deferred());
+    ck_assert(p.empty());
+    ck_assert_uint_eq(p.unwritten(), 0);
+    ck_assert_uint_eq(p.pending(), 0);
+
+    /* the last one, behind what is copied */
+    ck_assert(put(p, "copied"));
+    ck_assert(defer(p, &a));
+    p.disown(p.newest());
+    ck_assert(take_all(p) == "copied");
+    ck_assert_uint_eq(p.unwritten(), 0);
+    ck_assert(put(p, "next"));
+    ck_assert(take_all(p) == "next");
+    ck_assert_ptr_eq(answer(p), &owner_a);
+    ck_assert_ptr_eq(answer(p), &owner_a);
+    ck_assert(p.empty());
+
+    /* when it has written it, it may go: that is as if it were copied */
+    a.written = 0;
+    ck_assert(defer(p, &a));
+    write_deferred(p);
+    p.disown(p.newest());
+    ck_assert(take_all(p) == "first");
+    ck_assert_ptr_null(answer(p));
+    ck_assert(p.empty());
+}
+END_TEST
+
+START_TEST(deferred_is_withdrawn)
+{
+    Pipeline p;
+    Holder a{bytes_of(1, 1000)};
+    Holder b{bytes_of(2, 2000)};
+    Holder c{bytes_of(3, 3000)};
+
+    for (unsigned gone = 0; gone < 32; gone++) {
+        std::string want;
+        a.written = b.written = c.written = 0;
+        ck_assert(defer(p, &a));
+        ck_assert(put(p, "one"));
+        ck_assert(defer(p, &b));
+        ck_assert(defer(p, &c));
+        ck_assert(put(p, "two"));
+        const uint64_t first = p.newest() - 4;
+        const std::string bytes[] = {a.bytes, "one", b.bytes, c.bytes, "two"};
+        for (unsigned i = 0; i < 5; i++) {
+            if (gone & 1u << i) {
+                ck_assert(p.withdraw(first + i));
+            } else {
+                want += bytes[i];
+            }
+        }
+        p.compact();
+        p.sweep();
+        ck_assert_uint_eq(p.unwritten(), want.size());
+        ck_assert_uint_eq(p.pending(), want.size());
+        ck_assert(put(p, "behind"));
+        ck_assert_msg(take_all(p, 900) == want + "behind", "%x", gone);
+        while (!p.empty()) {
+            answer(p);
+        }
+    }
+}
+END_TEST
+
+/* The connection breaks: what was begun goes out again from its first byte,
+ * and is not asked of its owner twice. */
+START_TEST(deferred_again)
+{
+    for (size_t cut = 0; cut <= 26; cut++) {
+        Pipeline p;
+        Holder a{"the first "};
+        Holder b{"the second"};
+
+        ck_assert(defer(p, &a));
+        ck_assert(put(p, "copied"));
+        ck_assert(defer(p, &b));
+        const size_t whole = cut < 10 ? 0 : cut < 16 ? 1 : cut < 26 ? 2 : 3;
+
+        const std::string all = "the first copiedthe second";
+        ck_assert(take(p, cut, 3) == all.substr(0, cut));
+        ck_assert_uint_eq(p.disconnect(), whole);
+        for (size_t i = 0; i < whole; i++) {
+            p.pop();
+        }
+        const size_t from = whole == 0 ? 0 : whole == 1 ? 10 : 16;
+        ck_assert(take_all(p, 4) == (whole == 3 ? "" : all.substr(from)));
+        ck_assert_uint_eq(a.written, 1);
+        ck_assert_uint_eq(b.written, 1);
+
+        /* given up before its turn */
+        ck_assert(defer(p, &a));
+        while (!p.empty()) {
+            p.pop();
+        }
+        p.clear();
+        ck_assert_ptr_null(p.deferred());
+        ck_assert(put(p, "anew"));
+        ck_assert(take_all(p) == "anew");
+    }
+}
+END_TEST
+
 /*
  * Anything at any time, against a model: a list of commands, and what of them
  * is written.
@@ -682,10 +924,14 @@ END_TEST
 START_TEST(random_work)
 {
     struct Command {
-        std::string bytes;
+        std::unique_ptr<Holder> holder;
         void *owner;
         uint32_t replies;
         uint64_t number;
+        bool deferred;   /* and not with the pipeline yet */
+        bool skipped;    /* in its turn, for its owner has left */
+
+        size_t size() const { return holder->bytes.size(); }
     };
 
     for (uint32_t seed = 1; seed <= 40; seed++) {
@@ -698,7 +944,7 @@ START_TEST(random_work)
         auto whole = [&] {
             size_t n = 0;
             for (size_t end = 0; n < queue.size(); n++) {
-                end += queue[n].bytes.size();
+                end += queue[n].size();
                 if (end > written) {
                     break;
                 }
@@ -708,9 +954,48 @@ START_TEST(random_work)
         auto total = [&] {
             size_t n = 0;
             for (const Command &c : queue) {
-                n += c.bytes.size();
+                n += c.size();
             }
             return n;
+        };
+        auto answered = [&] {
+            do {
+                written -= queue[0].size();
+                queue.erase(queue.begin());
+            } while (!queue.empty() && queue[0].skipped);
+        };
+        /* what is written next, and from which of its bytes on */
+        auto next = [&](size_t *at) {
+            size_t n = whole();
+            size_t begin = 0;
+            for (size_t i = 0; i < n; i++) {
+                begin += queue[i].size();
+            }
+            *at = written - begin;
+            return n;
+        };
+        /* the n next bytes on the wire */
+        auto write = [&](size_t n) {
+            std::string wire;
+            while (n != 0 && written != total()) {
+                size_t at;
+                Command &c = queue[next(&at)];
+                if (c.deferred && c.owner == nullptr) {
+                    written += c.size();
+                    c.deferred = false;
+                    c.skipped = true;
+                    if (queue[0].skipped) {
+                        answered();
+                    }
+                    continue;
+                }
+                c.deferred = false;
+                const size_t some = std::min(n, c.size() - at);
+                wire += c.holder->bytes.substr(at, some);
+                written += some;
+                n -= some;
+            }
+            return wire;
         };
 
         for (int i = 0; i < 1500; i++) {
@@ -724,11 +1009,16 @@ START_TEST(random_work)
                                     + (kind == 0  ? random_below(300000)
                                        : kind < 5 ? random_below(70000)
                                                   : random_below(2000));
-                Command c{bytes_of(added++, size), &owner_a,
-                          1 + random_below(3), 0};
-                ck_assert(put(p, c.bytes, c.owner, c.replies));
+                Command c{};
+                c.holder.reset(new Holder{bytes_of(added++, size)});
+                c.owner = c.holder.get();
+                c.replies = 1 + random_below(3);
+                c.deferred = random_below(seed % 4 + 1) != 0;
+                ck_assert(c.deferred
+                              ? defer(p, c.holder.get(), c.replies)
+                              : put(p, c.holder->bytes, c.owner, c.replies));
                 c.number = p.newest();
-                queue.push_back(c);
+                queue.push_back(std::move(c));
                 break;
             }
 
@@ -736,13 +1026,8 @@ START_TEST(random_work)
             case 4: {
                 size_t n = random_below(random_below(5) ? 3000 : 200000);
                 n = std::min(n, total() - written);
-                std::string want;
-                for (const Command &c : queue) {
-                    want += c.bytes;
-                }
-                ck_assert(take(p, n, 1 + random_below(100000))
-                          == want.substr(written, n));
-                written += n;
+                const std::string wire = take(p, n, 1 + random_below(100000));
+                ck_assert(wire == write(n));
                 break;
             }
 
@@ -759,8 +1044,7 @@ START_TEST(random_work)
                 ck_assert_int_eq(last, --queue[0].replies == 0);
                 if (last) {
                     p.pop();
-                    written -= queue[0].bytes.size();
-                    queue.erase(queue.begin());
+                    answered();
                 }
                 break;
             }
@@ -787,7 +1071,7 @@ START_TEST(random_work)
                 const uint32_t one_in = 1 + random_below(20);
                 size_t begin = 0;
                 for (size_t k = 0; k < queue.size();) {
-                    const size_t size = queue[k].bytes.size();
+                    const size_t size = queue[k].size();
                     if (random_below(one_in) == 0) {
                         const bool can = begin >= written;
                         ck_assert_int_eq(p.withdraw(queue[k].number), can);
@@ -805,12 +1089,18 @@ START_TEST(random_work)
             }
             }
 
+            size_t at;
+            const size_t n = next(&at);
             ck_assert_uint_ge(p.size(), queue.size());
             ck_assert_int_eq(p.empty(), queue.empty());
             ck_assert_uint_eq(p.unwritten(), total() - written);
             ck_assert_uint_eq(p.pending(), total());
             ck_assert_int_eq(p.awaiting(), whole() != 0);
-            ck_assert_int_eq(p.output().size == 0, total() == written);
+            ck_assert_int_eq(p.output().size == 0,
+                             n == queue.size() || queue[n].deferred);
+            for (const Command &c : queue) {
+                ck_assert_uint_le(c.holder->written, 1);
+            }
         }
     }
 }
@@ -835,6 +1125,11 @@ int main()
     tcase_add_test(t, cleared);
     tcase_add_test(t, withdrawn);
     tcase_add_test(t, no_memory);
+    tcase_add_test(t, deferred);
+    tcase_add_test(t, deferred_takes_no_memory);
+    tcase_add_test(t, deferred_owner_leaves);
+    tcase_add_test(t, deferred_is_withdrawn);
+    tcase_add_test(t, deferred_again);
     tcase_add_test(t, random_work);
     suite_add_tcase(s, t);
     SRunner *runner = srunner_create(s);
