@@ -19,7 +19,9 @@ my $redis = redis(args => [
 my $replica = redis(args => ['--replicaof', '127.0.0.1', $redis->port]);
 my %proxy = map { $_ => proxy($redis->port) } qw(fin rst);
 my $nginx = nginx(
-    vars => { FIN => $proxy{fin}->url, RST => $proxy{rst}->url, URL => $redis->url, TLS => $tls, CA => $certs->cert('ca'),
+    connections => 1024,
+    vars => { FIN => $proxy{fin}->url, RST => $proxy{rst}->url, URL => $redis->url,
+              TLS => $tls, CA => $certs->cert('ca'),
               SHORT => ms(800), LONG => ms(60000) },
     http => 'esputnik_redis tls { server 127.0.0.1:%%TLS%%; tls on; '
         . 'tls_trusted_certificate %%CA%%; }',
@@ -197,9 +199,10 @@ for my $uri (qw(plain dedup ack)) {
     $redis->flush;
 }
 
-# The connection breaks after twenty replies: what was written of is in doubt,
-# what was not goes to its successor.
+# The connection breaks after twenty replies: what was written is in doubt, what
+# was not goes to its successor.  All sockets on the way together hold some 10 MB.
 for my $how (qw(fin rst)) {
+    my $posts = 2 * $posts;
     my $proxy = $proxy{$how};
     $proxy->rules(replies => 20, then => $how, arm => '"contactId":' . ($next + 1) . ',');
     my $https = while_frozen("/$how", $posts);
