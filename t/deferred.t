@@ -7,7 +7,6 @@ use Esputnik::Test;
 use Esputnik::Certs;
 use Esputnik::Faults;
 use Esputnik::Port qw(free_port);
-use Esputnik::Spool;
 
 my $certs = Esputnik::Certs->new;
 $certs->issue('address', 'IP:127.0.0.1');
