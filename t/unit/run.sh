@@ -1,13 +1,14 @@
 #!/bin/sh
-# Runs Check programs, prints their results and one line of totals; the exit
-# status says whether all passed.  A program that does not end with Check's own
-# summary counts as one failure.
+# Runs Check programs, prints their results, what those that failed said, and one
+# line of totals; the exit status says whether all passed.  A program that does
+# not end with Check's own summary counts as one failure.
 set -u
 
 variant=$1
 shift
 passed=0
 failed=0
+said=
 
 for program in "$@"; do
     log=$program.log
@@ -36,7 +37,13 @@ END
     fi
     passed=$((passed + checks - bad))
     failed=$((failed + bad))
+    [ "$bad" -eq 0 ] || said="$said $log"
 done
 
+# The end is what a reader of a long log sees.
+for log in $said; do
+    echo "$(basename "$log" .log) said, at its end:"
+    tail -n 15 "$log" | sed 's/^/    /'
+done
 echo "unit tests ($variant): $passed passed, $failed failed"
 [ "$failed" -eq 0 ]

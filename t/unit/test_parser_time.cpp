@@ -77,6 +77,15 @@ std::string list_of(const std::string &event, size_t size)
     return filled("[" + event, "," + event, "]", size);
 }
 
+std::string times(int n, const std::string &event)
+{
+    std::string s = "[" + event;
+    for (int i = 1; i < n; i++) {
+        s += "," + event;
+    }
+    return s + "]";
+}
+
 /* One event with a member that is open behind before. */
 std::string event_of(const std::string &before, const std::string &unit,
                      const std::string &behind, size_t size)
@@ -172,33 +181,79 @@ ParseOptions everything()
     return o;
 }
 
-/* ns of a parse: the best of several rounds. */
-double cost(const std::string &body, const ParseOptions &options)
-{
-    const int rounds = 5;
-    const size_t times = 1 + kLarge / (kSanitized ? 8 : 4) / body.size();
-    Parser parser;
-    double best = 1e18;
-
-    parser.parse(body.data(), body.size(), options);
-    for (int i = 0; i < rounds; i++) {
-        const double start = now();
-        for (size_t j = 0; j < times; j++) {
-            parser.parse(body.data(), body.size(), options);
-        }
-        best = std::min(best, (now() - start) / static_cast<double>(times));
+/* What a parse of one body takes, in ns: the best of several rounds. */
+class Timed {
+public:
+    Timed(std::string body, const ParseOptions &options)
+        : body_(std::move(body)), options_(options)
+    {
+        result_ = parser_.parse(body_.data(), body_.size(), options_);
+        measure();
     }
-    return best;
+
+    void measure()
+    {
+        const int rounds = 5;
+        const size_t times = 1 + kLarge / (kSanitized ? 8 : 4) / body_.size();
+        best_ = 1e18;
+        for (int i = 0; i < rounds; i++) {
+            const double start = now();
+            for (size_t j = 0; j < times; j++) {
+                parser_.parse(body_.data(), body_.size(), options_);
+            }
+            best_ = std::min(best_,
+                             (now() - start) / static_cast<double>(times));
+        }
+    }
+
+    double ns() const { return best_; }
+    double per_byte() const
+    {
+        return best_ / static_cast<double>(body_.size());
+    }
+    ParseResult result() const { return result_; }
+    const Parser &parser() const { return parser_; }
+    size_t size() const { return body_.size(); }
+
+private:
+    const std::string body_;
+    const ParseOptions options_;
+    Parser parser_;
+    ParseResult result_;
+    double best_;
+};
+
+/*
+ * Whether a costs at most so many times what b does, by what cost() makes of
+ * each.  A neighbour on the machine makes all rounds of one longer, and the same
+ * loop was seen to take 0.31 ns a byte for a while that takes 0.5 else: what
+ * seems too dear is measured again, both anew, and is if it stays so.
+ */
+template <class F>
+bool at_most(double times, Timed *a, Timed *b, F cost)
+{
+    for (int again = 0; cost(*a) > times * cost(*b); again++) {
+        if (again == 20) {
+            return false;
+        }
+        a->measure();
+        b->measure();
+    }
+    return true;
 }
 
-double per_byte(const std::string &body, const ParseOptions &options)
+double per_byte(const Timed &t)
 {
-    return cost(body, options) / static_cast<double>(body.size());
+    return t.per_byte();
 }
 
-double usual(const ParseOptions &options)
+void against_usual(const Shape &shape, Timed *body, Timed *usual)
 {
-    return per_byte(list_of(kUsual, kLarge), options);
+    if (!kSanitized) {
+        ck_assert_msg(at_most(kMostAgainstUsual, body, usual, per_byte),
+                      "%s: %.2f ns a byte, the usual %.2f", shape.name,
+                      body->per_byte(), usual->per_byte());
+    }
 }
 
 } // namespace
@@ -208,47 +263,40 @@ START_TEST(worst_bodies)
     const ParseOptions modes[] = {ParseOptions(), everything()};
 
     for (const ParseOptions &options : modes) {
-        const double normal = usual(options);
+        Timed usual(list_of(kUsual, kLarge), options);
         printf("%s: a usual body takes %.2f ns a byte\n",
                options.keep_going ? "quarantine, all fields" : "reject",
-               normal);
-        double worst = 0;
+               usual.per_byte());
 
         for (const Shape &shape : kShapes) {
-            const double small = per_byte(shape.body(kSmall), options);
-            const double large = per_byte(shape.body(kLarge), options);
-            const double ratio = large / normal;
+            Timed small(shape.body(kSmall), options);
+            Timed large(shape.body(kLarge), options);
+            const bool grows = !at_most(kMostGrowth, &large, &small, per_byte);
             printf("  %-28s %6.2f ns, %5.2f times the usual; 32 KB a byte "
                    "%6.2f ns\n",
-                   shape.name, large, ratio, small);
-            ck_assert_msg(large <= kMostGrowth * small,
+                   shape.name, large.per_byte(),
+                   large.per_byte() / usual.per_byte(), small.per_byte());
+            ck_assert_msg(!grows,
                           "%s: %.2f ns a byte of a small body, %.2f of a large "
                           "one",
-                          shape.name, small, large);
-            worst = std::max(worst, ratio);
+                          shape.name, small.per_byte(), large.per_byte());
+            against_usual(shape, &large, &usual);
 
             if (shape.refused == nullptr) {
                 continue;
             }
-            const std::string bad = shape.refused(kLarge);
-            Parser parser;
-            ck_assert(parser.parse(bad.data(), bad.size(), options)
-                      == ParseResult::refused);
-            ck_assert_uint_ge(parser.problem().offset, bad.size() - 4);
-            const double refused = per_byte(bad, options);
+            Timed bad(shape.refused(kLarge), options);
+            ck_assert(bad.result() == ParseResult::refused);
+            ck_assert_uint_ge(bad.parser().problem().offset, bad.size() - 4);
+            const bool dear = !at_most(kMostRefused, &bad, &large, per_byte);
             printf("  %-28s %6.2f ns, %5.2f times the usual; %.2f times the "
                    "sound one\n",
-                   "  wrong at its end", refused, refused / normal,
-                   refused / large);
-            worst = std::max(worst, refused / normal);
-            ck_assert_msg(refused <= kMostRefused * large,
-                          "%s: %.2f ns a byte, wrong at its end %.2f",
-                          shape.name, large, refused);
-        }
-
-        printf("  the worst takes %.1f times the usual\n", worst);
-        if (!kSanitized) {
-            ck_assert_double_le(worst, kMostAgainstUsual);
+                   "  wrong at its end", bad.per_byte(),
+                   bad.per_byte() / usual.per_byte(),
+                   bad.per_byte() / large.per_byte());
+            ck_assert_msg(!dear, "%s: %.2f ns a byte, wrong at its end %.2f",
+                          shape.name, large.per_byte(), bad.per_byte());
+            against_usual(shape, &bad, &usual);
         }
     }
 }
@@ -265,31 +313,25 @@ START_TEST(bad_events)
         {"a field twice", "{\"iid\":\"\\n\",\"i\\u0069d\":\"\\n\"}"},
         {"an unknown status", "{\"activityStatus\":\"\\u0041\"}"},
     };
-    std::string body = "[" + kUsual;
-    for (int i = 1; i < 2000; i++) {
-        body += "," + kUsual;
-    }
-    const double normal = cost(body + "]", options);
+    const auto per_event = [](const Timed &t) {
+        return t.ns() / static_cast<double>(t.parser().batch().events.size());
+    };
+    Timed usual(times(2000, kUsual), options);
 
     for (const auto &event : events) {
-        double before = 0;
-        for (const int n : {2000, 16000}) {
-            body = "[" + event.second;
-            for (int i = 1; i < n; i++) {
-                body += "," + event.second;
-            }
-            body += "]";
-            Parser parser;
-            ck_assert(parser.parse(body.data(), body.size(), options)
-                      == ParseResult::ok);
-            ck_assert_uint_eq(parser.batch().problems.size(), n);
-            const double one = cost(body, options) / n;
-            printf("%d times %s: %.0f ns an event, a usual one %.0f ns\n", n,
-                   event.first, one, normal / 2000);
-            ck_assert_double_le(one, 2 * normal / 2000);
-            ck_assert_double_le(one, before == 0 ? one : kMostGrowth * before);
-            before = one;
+        Timed few(times(2000, event.second), options);
+        Timed many(times(16000, event.second), options);
+        for (Timed *body : {&few, &many}) {
+            const Batch &batch = body->parser().batch();
+            ck_assert(body->result() == ParseResult::ok);
+            ck_assert_uint_eq(batch.problems.size(), batch.events.size());
+            const bool dear = !at_most(2, body, &usual, per_event);
+            printf("%zu times %s: %.0f ns an event, a usual one %.0f ns\n",
+                   batch.events.size(), event.first, per_event(*body),
+                   per_event(usual));
+            ck_assert(!dear);
         }
+        ck_assert(at_most(kMostGrowth, &many, &few, per_event));
     }
 }
 END_TEST
