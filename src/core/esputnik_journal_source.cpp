@@ -131,7 +131,8 @@ JournalSource::Head JournalSource::load()
     }
     if (fd_ < 0) {
         const int rc = open();
-        if (rc == -ENOENT) {
+        if (rc == -ENOENT && fd_ < 0) {
+            /* the segment itself; anything else that is missing is a failure */
             exhausted_ = true;
             return Head::none;
         }

@@ -741,6 +741,32 @@ START_TEST(unreadable_waits)
 }
 END_TEST
 
+/* Whatever the disk says of its marks: only a segment without a file is gone. */
+START_TEST(unreadable_marks_wait)
+{
+    for (const int error : {-EIO, -ENOENT}) {
+        Spool s;
+        ck_assert(append(&s.writer, 1, "k", "a"));
+        ck_assert(append(&s.writer, 2, "k", "b"));
+        ck_assert(s.reader.read(UINT64_MAX, 1) == ReadResult::records);
+        ck_assert_uint_eq(s.reader.items().size(), 1);
+        CommitReport report;
+        ck_assert(s.reader.done(0) && s.reader.commit(&report));
+
+        /* the next drain reads the segment's header, and then its marks */
+        JournalReader next;
+        ck_assert(next.init(&s.process, kDir, kTarget, nullptr));
+        int reads = 0;
+        s.disk.fault = [&](const char *op) {
+            return std::string(op) == "pread" && ++reads == 2 ? error : 0;
+        };
+        ck_assert(next.read(UINT64_MAX, 1000) == ReadResult::failed);
+        ck_assert_int_eq(next.error(), -error);
+        same(drain(&next), "2:b ");
+    }
+}
+END_TEST
+
 int main()
 {
     Suite *s = suite_create("journal reader");
@@ -766,6 +792,7 @@ int main()
     tcase_add_test(t, other_targets_and_versions);
     tcase_add_test(t, removed_segment_comes_back_marked);
     tcase_add_test(t, unreadable_waits);
+    tcase_add_test(t, unreadable_marks_wait);
     suite_add_tcase(s, t);
     return run_suite(s);
 }
